@@ -25,14 +25,23 @@ _ZERO, _ONE, _MINUS_ONE = Fraction(0), Fraction(1), Fraction(-1)
 class Builder(Graph):
     """A graph with a method for each common operation."""
 
+    def __init__(self, limit: int | None = None) -> None:
+        super().__init__(limit)
+        self._fractions: dict[tuple[int, int], Node] = {}
+
     def constant(self, value: Fraction | float | bool) -> Node:
         if isinstance(value, bool):
             return self.node(OPS["constant"], (), (value, BOOL))
         if isinstance(value, float):
             return self.node(OPS["constant"], (), (value, REAL))
-        if type(value) is not Fraction:
-            value = Fraction(value)
-        return self.node(OPS["constant"], (), (value, INT if value.denominator == 1 else REAL))
+        # Hashing a fraction takes a division, and the same few constants are asked for at every step.
+        key = (value.numerator, value.denominator)
+        found = self._fractions.get(key)
+        if found is None:
+            exact = value if type(value) is Fraction else Fraction(value)
+            found = self.node(OPS["constant"], (), (exact, INT if key[1] == 1 else REAL))
+            self._fractions[key] = found
+        return found
 
     def leaf(self, leaf: Leaf) -> Node:
         return self.node(OPS["leaf"], (), (leaf,))

@@ -18,7 +18,7 @@ def call(elaborator: Elaborator, e: ast.Call) -> Node:
     found = elaborator.module.called(e.function.text)
     if found is None:
         raise _unknown_function(elaborator, e)
-    namesake = elaborator.module.namesake(e)
+    namesake = elaborator.module.namesake(e, found)
     if namesake is not None and all(n.axes for n in elaborator.expressions(a.value for a in e.arguments[:2])):
         found = namesake
     item, home = found

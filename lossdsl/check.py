@@ -22,7 +22,7 @@ from lossdsl.program import Declared, Program
 from lossdsl.sentinels import check_sentinels
 from lossdsl.source import Source, Span
 
-_COLLECT_AFTER = 50_000
+_COLLECT_AFTER = 200_000
 
 
 @dataclass

@@ -28,6 +28,11 @@ RESERVED_VALUES = {*CONSTANTS, "step"}
 _OVERFLOW = Fraction(2) ** 1024
 
 
+def _overflows(value: Fraction) -> bool:
+    """Whether a number is beyond float64; nearly all are told by their digits."""
+    return value.numerator.bit_length() > 1024 and abs(value) >= _OVERFLOW
+
+
 class Elaborator:
     """Elaborates the expressions of one definition or loss, in one scope."""
 
@@ -43,7 +48,7 @@ class Elaborator:
         # Nesting is limited before elaboration.
         self.session.spend(1, e.span)
         node = _RULES[type(e)](self, e)
-        if node.is_constant and isinstance(node.value, Fraction) and abs(node.value) >= _OVERFLOW:
+        if node.is_constant and isinstance(node.value, Fraction) and _overflows(node.value):
             raise self.session.error("E0018", e.span)
         return node
 
@@ -183,7 +188,7 @@ class Elaborator:
 
     def _number(self, e: ast.Number) -> Node:
         self.graph.span = self.session.seen_at(e.span)
-        if abs(e.value) > _OVERFLOW:
+        if _overflows(e.value):
             raise self.session.error("E0018", e.span)
         return self.graph.constant(e.value)
 
@@ -267,6 +272,10 @@ class Elaborator:
         return self.graph.power(x, self.graph.constant(Fraction(-1)))
 
     def _compare(self, e: ast.Compare) -> Node:
+        return self.graph.conjunction(self.comparison(e)[1])
+
+    def comparison(self, e: ast.Compare) -> tuple[list[Node], list[Node]]:
+        """What is compared, and the comparison of each with the next."""
         operands = [e.first, *(operand for _, operand in e.rest)]
         nodes = self.expressions(operands)
         results = []
@@ -276,7 +285,7 @@ class Elaborator:
             self.combine(e, [(operands[number], left), (operands[number + 1], right)])
             self.graph.span = self.session.seen_at(e.span)
             results.append(self.graph.compare(operator, left, right))
-        return self.graph.conjunction(results)
+        return nodes, results
 
     def _comparable(
         self,

@@ -138,4 +138,9 @@ def users(nodes: Iterable[Node]) -> dict[Node, list[Node]]:
 
 def union(axes: Iterable[Sequence[Axis]]) -> tuple[Axis, ...]:
     """The axes of an elementwise result, in the order in which they were declared."""
-    return tuple(sorted({axis for some in axes for axis in some}, key=lambda axis: axis.order))
+    distinct = {axis for some in axes for axis in some}
+    return tuple(distinct) if len(distinct) < 2 else tuple(sorted(distinct, key=_order))
+
+
+def _order(axis: Axis) -> int:
+    return axis.order

@@ -105,7 +105,7 @@ class _Reader:
 
     def _call(self, e: ast.Call, around: Around, kind: str) -> None:
         found = self.module.called(e.function.text)
-        namesake = self.module.namesake(e)
+        namesake = self.module.namesake(e, found) if found is not None else None
         if namesake is not None and not around and not isinstance(e.arguments[1].value, ast.Number):
             # Nothing reduces around it, so it is the loss, which reduces itself.
             found = namesake

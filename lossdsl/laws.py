@@ -92,11 +92,8 @@ def _claim(claim: ast.Call, program: Program, session: Session) -> Claim:
 
 
 def _comparisons(claim: ast.Compare, elaborator: Elaborator) -> list[Comparison]:
-    elaborator.expression(claim)  # for its checks of kinds, axes and indices
-    operands = [claim.first, *(operand for _, operand in claim.rest)]
-    nodes = [elaborator.expression(operand) for operand in operands]
-    graph = elaborator.graph
+    nodes, results = elaborator.comparison(claim)
     return [
-        Comparison(graph.compare(operator, nodes[i], nodes[i + 1]), operator, (nodes[i], nodes[i + 1]))
-        for i, (operator, _) in enumerate(claim.rest)
+        Comparison(node, operator, (left, right))
+        for node, (operator, _), left, right in zip(results, claim.rest, nodes, nodes[1:], strict=False)
     ]

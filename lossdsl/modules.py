@@ -58,7 +58,7 @@ class Module:
                 return module.losses[name], module
         return self.stdlib_loss(name)
 
-    def called(self, name: str) -> tuple[ast.Def | ast.Loss | Op, Module] | None:
+    def called(self, name: str) -> Called | None:
         """What a call of that name means: here, in an import, in the prelude, an operation, in the stdlib."""
         if self.internal and name in OPS:
             return OPS[name], self
@@ -70,17 +70,16 @@ class Module:
             return OPS[name], self
         return self.stdlib_loss(name)
 
-    def namesake(self, e: ast.Call) -> tuple[ast.Loss, Module] | None:
+    def namesake(self, e: ast.Call, found: Called) -> tuple[ast.Loss, Module] | None:
         """The loss of the stdlib that a call of a function of the prelude may mean, by its name and arguments.
 
         `huber(x)` and `huber(x, delta = 2)` are the function of one residual; `huber(x, y)` is the loss where y
         has axes, as a target does and a parameter does not.
         """
-        found = self.called(e.function.text)
-        if found is None or found[1] is not self.library.prelude or not isinstance(found[0], ast.Def):
+        if e.axes is not None or found[1] is not self.library.prelude or not isinstance(found[0], ast.Def):
             return None
         positional = sum(a.name is None for a in e.arguments)
-        if e.axes is not None or positional <= sum(p.default is None for p in found[0].parameters):
+        if positional <= sum(p.default is None for p in found[0].parameters):
             return None
         found_loss = self.stdlib_loss(e.function.text)
         # An alias of a loss does not compete with a function.
@@ -103,6 +102,10 @@ class Module:
     def _visible(self) -> list[Module]:
         prelude = self.library.prelude
         return [self] if self is prelude else [self, *self.imports, prelude]
+
+
+Called = tuple[ast.Def | ast.Loss | Op, Module]
+"""What a name stands for where it is called, and the module it belongs to."""
 
 
 class Library:

@@ -15,7 +15,7 @@ from lossdsl.build import Builder
 from lossdsl.formulas import write_out
 from lossdsl.graph import Node, reachable
 from lossdsl.ranges import Interval
-from lossdsl.rewrite.match import Binding, match_root
+from lossdsl.rewrite.match import Binding, ingredients, match_root
 from lossdsl.rewrite.normal import Normaliser
 from lossdsl.rewrite.rules import Rule, rules
 from lossdsl.scope import Along
@@ -47,7 +47,7 @@ class Rewriter(Normaliser):
         if self._depth > _DEEPEST:
             return node
         candidates = self._rules.get(node.op.name, ())
-        there = {a.op.name for a in node.arguments} if candidates else set()
+        there = ingredients(node.arguments) if candidates else frozenset()
         for rule in candidates:
             after = self._apply(rule, node) if rule.needs <= there else None
             if after is not None and after is not node:

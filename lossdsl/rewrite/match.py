@@ -6,7 +6,7 @@ part of the sum. Further in, one bare metavariable may take all that is left.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from lossdsl.build import Builder
@@ -139,6 +139,18 @@ def _assign(
     for position, node in enumerate(nodes):
         for extended in _match(patterns[0], node, binding, graph):
             yield from _assign(patterns[1:], nodes[:position] + nodes[position + 1 :], extended, graph)
+
+
+def ingredients(arguments: Iterable[Node]) -> frozenset[str]:
+    """What arguments are made of, to see at a glance which patterns they cannot match.
+
+    The name of each operation, twice marked where it stands twice, and each constant by its value.
+    """
+    found: set[str] = set()
+    for node in arguments:
+        name = f"{node.op.name} {node.attributes[0]}" if node.is_constant else node.op.name
+        found.add(f"{name} again" if name in found else name)
+    return frozenset(found)
 
 
 def is_metavariable(node: Node) -> bool:

@@ -17,6 +17,7 @@ from lossdsl.optable import OPS
 
 # A shared sum is written out inside another only while it is this short: longer ones stay shared.
 _FLATTEN = 8
+_ZERO, _ONE = Fraction(0), Fraction(1)
 
 
 class Normaliser(Builder):
@@ -63,13 +64,14 @@ def _number(node: Node) -> Fraction | None:
 
 def _add(g: Normaliser, arguments: tuple[Node, ...], _attributes: tuple[Any, ...]) -> Node | None:
     coefficients: dict[Node, Fraction] = {}
-    constant = Fraction(0)
+    constant = _ZERO
     for term in _flat("add", arguments):
         factor, rest = _split(g, term)
         if rest is None:
             constant += factor
         else:
-            coefficients[rest] = coefficients.get(rest, Fraction(0)) + factor
+            before = coefficients.get(rest)
+            coefficients[rest] = factor if before is None else before + factor
     axes = {a for n in arguments for a in n.axes}
     terms = [n if f == 1 else g.mul(g.constant(f), n) for n, f in coefficients.items() if f != 0]
     if constant != 0 or not terms:
@@ -99,14 +101,14 @@ def _split(g: Normaliser, term: Node) -> tuple[Fraction, Node | None]:
             if number is not None:
                 others = term.arguments[:position] + term.arguments[position + 1 :]
                 return number, others[0] if len(others) == 1 else g.plain(OPS["mul"], others)
-    return Fraction(1), term
+    return _ONE, term
 
 
 # Products and powers
 
 
 def _mul(g: Normaliser, arguments: tuple[Node, ...], _attributes: tuple[Any, ...]) -> Node | None:
-    constant = Fraction(1)
+    constant = _ONE
     powers: dict[Node, list[Node]] = {}
     for factor in _flat("mul", arguments):
         number = _number(factor)
@@ -115,7 +117,7 @@ def _mul(g: Normaliser, arguments: tuple[Node, ...], _attributes: tuple[Any, ...
         elif factor.op.name == "pow" and factor.arguments[1].is_constant:
             powers.setdefault(factor.arguments[0], []).append(factor.arguments[1])
         else:
-            powers.setdefault(factor, []).append(g.constant(Fraction(1)))
+            powers.setdefault(factor, []).append(g.constant(_ONE))
     axes = {a for n in arguments for a in n.axes}
     if constant == 0:
         return g.expand(g.constant(Fraction(0)), sorted(axes, key=lambda a: a.order))

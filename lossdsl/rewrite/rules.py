@@ -1,71 +1,141 @@
-"""Rules as data: read from text, turned into patterns."""
+"""Rules as data: read from text, turned into patterns.
+
+Reading a rule takes a millisecond, and there are many more of them than a spec needs. So the text of a phase is only
+cut into rules, and each is read when a node could match it. What a node needs for that, the operation at the root of
+the pattern and the ingredients of its arguments, is kept in `lossdsl/rules/index.json`, with a digest of the text it is of;
+`python -m lossdsl.rewrite.rules` writes it.
+"""
 
 from __future__ import annotations
 
+import json
+import re
+import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 
 from lossdsl import ast
 from lossdsl.build import Builder
-from lossdsl.diagnostics import Report
 from lossdsl.formulas import write_out
 from lossdsl.graph import BOOL, INT, REAL, Axis, Node
 from lossdsl.ops import Leaf
-from lossdsl.parse import parse
-from lossdsl.rewrite.match import is_metavariable
+from lossdsl.parse import parse_part
+from lossdsl.rewrite.match import ingredients, is_metavariable
 from lossdsl.rewrite.normal import Normaliser
 from lossdsl.scope import Along
 from lossdsl.source import Source
 
 METAVARIABLE = "metavariable"
+PHASES = ("stabilise", "specialise")
 _WHOLE = {"i", "j", "t"}
 _CONDITIONS = {"c"}
+_FOLDER = Path(__file__).resolve().parent.parent / "rules"
+_INDEX = _FOLDER / "index.json"
+_HEAD = re.compile(r'^rule "(?P<name>[^"]*)":', re.MULTILINE)
 
 
-@dataclass(frozen=True, eq=False)
 class Rule:
-    """`pattern => replacement where condition`."""
+    """`rule "name": pattern => replacement where condition`, a piece of a text that is read when it is asked for."""
 
-    name: str
-    syntax: ast.Expression
-    pattern: Node
-    replacement: ast.Expression
-    condition: ast.Expression | None
-    text: str
+    def __init__(self, name: str, source: Source, start: int, end: int, graph: Builder) -> None:
+        self.name = name
+        self._source, self._start, self._end = source, start, end
+        self._graph = graph
+
+    @cached_property
+    def _syntax(self) -> ast.Rule:
+        item = parse_part(self._source, self._start, self._end).items[0]
+        assert isinstance(item, ast.Rule), item
+        return item
+
+    @property
+    def syntax(self) -> ast.Expression:
+        """The left side as it is written."""
+        return self._syntax.pattern
+
+    @property
+    def replacement(self) -> ast.Expression:
+        """The right side."""
+        return self._syntax.replacement
+
+    @property
+    def condition(self) -> ast.Expression | None:
+        """What has to be proven of what the names stand for."""
+        return self._syntax.condition
+
+    @property
+    def text(self) -> str:
+        """The rule in one line."""
+        return " ".join(self._syntax.span.text.split())
+
+    @cached_property
+    def pattern(self) -> Node:
+        """The left side over metavariables."""
+        axes = {name: Axis(name) for name in sorted(set(_axis_names(self.syntax)))}
+        values = {
+            name: self._graph.leaf(Leaf(name, METAVARIABLE, _kind(name), tuple(axes.values())))
+            for name in sorted(set(_names(self.syntax)) - set(axes))
+        }
+        return write_out(self._graph, self.syntax, values, {name: Along((axis,)) for name, axis in axes.items()})
+
+    @cached_property
+    def root(self) -> str:
+        """The operation that a node must be to match."""
+        return self.pattern.op.name
 
     @cached_property
     def needs(self) -> frozenset[str]:
-        """The operations without which among its arguments no node can match."""
-        return frozenset(a.op.name for a in self.pattern.arguments if not is_metavariable(a))
+        """What a node cannot match without."""
+        return ingredients(a for a in self.pattern.arguments if not is_metavariable(a))
 
 
 @cache
 def rules(phase: str = "stabilise") -> dict[str, tuple[Rule, ...]]:
     """The rules of a phase by the operation at the root of their pattern, in the order of the file."""
-    path = Path(__file__).resolve().parent.parent / "rules" / f"{phase}.loss"
-    report = Report()
-    source = Source(path.name, path.read_text(encoding="utf-8"))
-    file = parse(source, report)
-    assert file is not None, report.sorted()
+    source = _source(phase)
+    found = _cut(source)
+    kept = json.loads(_INDEX.read_text(encoding="utf-8")).get(phase, {}) if _INDEX.is_file() else {}
+    if kept.get("digest") == _digest(source):
+        for rule, (root, needs) in zip(found, kept["rules"], strict=True):
+            # In place of what the properties would find by reading the rule.
+            rule.__dict__.update(root=root, needs=frozenset(needs))
     table: dict[str, list[Rule]] = {}
-    graph = Normaliser()
-    for item in file.items:
-        assert isinstance(item, ast.Rule), item
-        rule = _rule(item, graph)
-        table.setdefault(rule.pattern.op.name, []).append(rule)
-    return {name: tuple(found) for name, found in table.items()}
+    for rule in found:
+        table.setdefault(rule.root, []).append(rule)
+    return {name: tuple(some) for name, some in table.items()}
 
 
-def _rule(item: ast.Rule, graph: Builder) -> Rule:
-    axes = {name: Axis(name) for name in sorted(set(_axis_names(item.pattern)))}
-    values = {
-        name: graph.leaf(Leaf(name, METAVARIABLE, _kind(name), tuple(axes.values())))
-        for name in sorted(set(_names(item.pattern)) - set(axes))
+def index() -> dict[str, object]:
+    """What is kept of each phase."""
+    return {
+        phase: {
+            "digest": _digest(_source(phase)),
+            "rules": [[rule.root, sorted(rule.needs)] for rule in _cut(_source(phase))],
+        }
+        for phase in PHASES
     }
-    pattern = write_out(graph, item.pattern, values, {name: Along((axis,)) for name, axis in axes.items()})
-    return Rule(item.name, item.pattern, pattern, item.replacement, item.condition, " ".join(item.span.text.split()))
+
+
+def main() -> None:
+    """Write the index beside the rules."""
+    _INDEX.write_text(json.dumps(index(), separators=(",", ":"), sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _source(phase: str) -> Source:
+    path = _FOLDER / f"{phase}.loss"
+    return Source(path.name, path.read_text(encoding="utf-8"))
+
+
+def _digest(source: Source) -> int:
+    return zlib.crc32(source.text.encode())
+
+
+def _cut(source: Source) -> list[Rule]:
+    graph = Normaliser()
+    heads = list(_HEAD.finditer(source.text))
+    ends = [head.start() for head in heads[1:]] + [len(source.text)]
+    return [Rule(head["name"], source, head.start(), end, graph) for head, end in zip(heads, ends, strict=True)]
 
 
 def _kind(name: str) -> str:
@@ -90,3 +160,7 @@ def _parts(e: ast.Syntax) -> list[ast.Expression]:
     from lossdsl.infer import parts
 
     return parts(e)
+
+
+if __name__ == "__main__":
+    main()

@@ -135,6 +135,11 @@ def _indexing(place: Place) -> Repair | None:
             instead = f"{words.text(function - 1)}[{inside}]({argument})"
             place.add("E0113", words.span(opened, index), hint=f"axes come before the value: write `{instead}`")
             return PANIC
+    if place.key == "axis_reference: NAME | substitution: NAME" and place.kind in ("PLUS", "MINUS"):
+        axis = words.text(index - 1)
+        shifted = f"{operand}[{axis} = {inside}]"
+        place.unexpected(f"`=` after the axis `{axis}`", f"an index is given for its axis: write `{shifted}`")
+        return PANIC
     if place.key in ("applied: LSQB", "substitutions: COMMA", "axis_arguments: COMMA") or place.kind == "COLON":
         picked = inside if inside.lstrip("-").isalnum() else "0"
         advice = f"name the axis: `{operand}[C = {picked}]` picks from the axis `C`"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import lossdsl
 from lossdsl import ast, infer
 from lossdsl.build import Builder
 from lossdsl.formulas import write_out
@@ -17,7 +20,7 @@ from lossdsl.ops import Leaf
 from lossdsl.ranges import Interval
 from lossdsl.reference import Environment, evaluate
 from lossdsl.rewrite.engine import Rewriter
-from lossdsl.rewrite.rules import Rule, rules
+from lossdsl.rewrite.rules import Rule, index, rules
 from lossdsl.scope import Along
 
 ROW = Axis("R")
@@ -25,6 +28,11 @@ SIZES = {"R": 6, "K": 4, "L": 3}
 CONSTANTS = (Fraction(5, 2), Fraction(1, 2), Fraction(3), Fraction(4), Fraction(1, 1000))
 
 ALL_RULES = [rule for phase in ("stabilise", "specialise") for found in rules(phase).values() for rule in found]
+
+
+def test_the_kept_index_is_that_of_the_rules() -> None:
+    kept = json.loads((Path(lossdsl.__file__).parent / "rules" / "index.json").read_text(encoding="utf-8"))
+    assert kept == index(), "run `python -m lossdsl.rewrite.rules`"
 
 
 class Case:
