@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from lossdsl import ast
 from lossdsl.build import conjuncts
 from lossdsl.diagnostics import Report
+from lossdsl.dominance import held_down
 from lossdsl.flow import receiving
 from lossdsl.graph import BOOL, REAL, Axis, Node, reachable
 from lossdsl.program import Declared, Program
@@ -171,7 +172,7 @@ def _power(node: Node, guarded: set[Node]) -> Findings:
 
 def _exp(node: Node, guarded: set[Node]) -> Findings:
     x = node.arguments[0]
-    if x.range.high > _EXP_LIMIT and node not in guarded and not _is_parameter(x):
+    if x.range.high > _EXP_LIMIT and node not in guarded and not _is_parameter(x) and not held_down(x):
         yield "W0505", {"advice": f"subtract its maximum, clamp it, or state its range; {_reached(x)}"}
 
 

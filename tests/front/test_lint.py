@@ -26,8 +26,26 @@ SOUND = {
       axis J in 0..bins - 1
       minimize mean[B](sum[J](softmax[J](-(x - J)^2)^2))
     """,
+    "the largest is subtracted before one is picked": """
+      input x: real[B, C]
+      input y: index(C)[B]
+      hyper tau: real = 1 where tau > 0
+      u = exp((x - max[C](x)) / tau)
+      minimize mean[B](u[C = y])
+    """,
+    "the logarithm of a mixture is subtracted, with a share of what is left": """
+      input x: real[B]
+      frozen other: real[B]
+      hyper share: real = 0.1 where 0 < share <= 1
+      minimize mean[B](exp(x - stop(log(share * exp(x) + (1 - share) * exp(other)))))
+    """,
 }
 DOUBTFUL = {
+    "W0505": """
+      input x: real[B, C]
+      input y: index(C)[B]
+      minimize mean[B](exp(max[C](x) - x[C = y]))
+    """,
     "W0502": """
       input x: real[B]
       frozen low: real[B]

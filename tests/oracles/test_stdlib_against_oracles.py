@@ -6,7 +6,7 @@ that is measured, by asking the oracle again at inputs a rounding away.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -78,6 +78,14 @@ logarithm of a probability that is nearly 1 without being picked by an index, or
 `bfn_discrete_data_steps` the difference of two distributions that are nearly 1 at one class is multiplied by the steps.
 """
 
+SUMMANDS: dict[str, Callable[[Sample], float]] = {
+    "evidential_kl": lambda sample: _size(torch.lgamma(torch.as_tensor(sample["concentration"]).sum(-1))),
+}
+"""Losses whose formula, as its paper has it, is a small difference of large summands: the largest of a sample.
+
+The value may be wrong by as many roundings of it as it may be by roundings of the inputs, the gradients by none.
+"""
+
 Results = dict[str, Tensor]
 """The value, under the empty name, and the gradients by the names of the inputs."""
 
@@ -133,6 +141,8 @@ def wrong_results(
     if all(_close(got[n], right[n], allowed[n]) for n in got):
         return {}
     more = rounded(oracle, sample, right, precision)
+    if oracle.name in SUMMANDS:
+        more[""] += precision.roundings * precision.unit * SUMMANDS[oracle.name](sample)
     allowed = {n: max(a, more[n]) for n, a in allowed.items()}
     return {n: allowed[n] for n in got if not _close(got[n], right[n], allowed[n])}
 
@@ -245,11 +255,15 @@ UNSTABLE = {("sigmoid_focal", SINGLE): "the gradient by target"}
 """Known faults of the compiler, each to be mended: a power below 0 overflows before a vanishing entropy meets it."""
 
 
+EVEN = {("bd_kd", SINGLE): "sample 5 "}
+"""Samples that ask which of two numbers is larger where both are 0 in the type: entropies of scores in the thousands."""
+
+
 @pytest.mark.parametrize("precision", [DOUBLE, SINGLE], ids=["float64", "float32"])
 @pytest.mark.parametrize("name", NAMES)
 def test_eager(name: str, precision: Precision) -> None:
     wrong = complaints(ORACLES[name], precision, "eager")
-    known = UNSTABLE.get((name, precision))
+    known = (UNSTABLE | EVEN).get((name, precision))
     unknown = [w for w in wrong if known is None or known not in w]
     assert not unknown, "\n\n".join([f"{len(unknown)} results are wrong", *unknown])
     assert known is None or wrong, f"{known} is right now: take the line out"
