@@ -68,7 +68,7 @@ class Axes:
             else:
                 self._range(word, statement)
 
-    def _declare_early(self, name: str) -> None:
+    def declare_early(self, name: str) -> ast.AxisDeclaration | None:
         """`input k: real[B, P]` may stand above `axis P like B`, which needs the axis B of that very type."""
         for statement in self.loss.body:
             if not isinstance(statement, ast.AxisDeclaration) or statement.like is None:
@@ -76,6 +76,8 @@ class Axes:
             if [w.text for w in statement.names] == [name] and statement.like.text in self.scope.along:
                 self.declare(statement)
                 self._early.add(id(statement))
+                return statement
+        return None
 
     def _copy(self, word: ast.Word, like: ast.Word) -> None:
         if like.text == word.text:
@@ -142,7 +144,7 @@ class Axes:
             raise self.session.error("E0223", second.span)
         for name in written.axes:
             if name.name not in self.scope.along:
-                self._declare_early(name.name)
+                self.declare_early(name.name)
             if name.name not in self.scope.along:
                 self._new(ast.Word(name.name, span=name.span), pack=name.pack)
             along = self.scope.along[name.name]

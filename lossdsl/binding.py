@@ -2,6 +2,7 @@
 
 Axes are bound before any statement is read: by `index(C)` arguments first, which say what C is, then by the
 types of the inputs in order, the axes of a value taken in the order in which the caller's types write them.
+Two axes of the loss stay two where both are given one axis of the caller: the second is a copy of it.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ class Binding:
         self.scope = axes.scope
         self.loss = axes.loss
         self.arguments = arguments
+        self.copied: dict[Axis, Axis] = {}
+        """For an axis of the loss that is a copy, the axis of the caller that its values run over."""
 
     def takes(self, word: ast.Word) -> bool:
         """Whether the caller gives a value for this declaration."""
@@ -61,8 +64,10 @@ class Binding:
                 raise self._do_not_fit(e, word)
 
     def adopt(self, statement: ast.AxisDeclaration) -> None:
-        """A range of the loss is the caller's where a value along it has the same ends: `axis J in 1..N` for one N."""
+        """An axis that the loss declares is the caller's where a value along it has the same ends or is such a copy."""
         if statement.like is not None:
+            for word in statement.names:
+                self._adopt_copy(word)
             return
         for word in statement.names:
             (own,) = self.scope.along[word.text].axes
@@ -71,6 +76,21 @@ class Binding:
                     for axis in _axes_of(self.arguments[given.text].node):
                         if axis.first is own.first and axis.last is own.last:
                             self.axes.bind(word.text, (axis,))
+
+    def _adopt_copy(self, word: ast.Word) -> None:
+        """For `axis P like B` the caller gives values along a copy of B, or along B, which are then read as a copy."""
+        own = self.scope.along[word.text].axes
+        for e, given in self._given_declarations():
+            if len(own) != 1 or word.text not in _axis_words(e):
+                continue
+            others = self._of_the_caller(e)
+            for axis in self.arguments[given.text].node.axes:
+                if axis.root is own[0].root and axis not in others:
+                    if self._taken(axis):
+                        self.copied[own[0]] = axis
+                    else:
+                        self.axes.bind(word.text, (axis,))
+                    return
 
     def _given_declarations(self) -> Iterator[tuple[ast.Declaration, ast.Word]]:
         for e in self.loss.body:
@@ -85,11 +105,11 @@ class Binding:
         if not node.axes:
             return
         ordered = list(node.attributes[0].axes) if node.op.name == "leaf" else self.session.in_order(node.axes)
-        bound = self._bound(e)
+        bound = self._of_the_caller(e)
         rest = [a for a in ordered if a not in bound]
         free = [a for a in e.type.axes if a.name not in self.scope.along]
         packs = [a for a in free if a.pack]
-        missing = [a for a in bound if a not in node.axes]
+        missing = [a for i, a in enumerate(bound) if a not in node.axes or a in bound[:i]]
         spare = len(rest) - (len(free) - len(packs))
         if missing or spare < len(packs) or (spare > 0 and not packs):
             if missing and len(missing) == len(rest) - len(free):
@@ -97,8 +117,24 @@ class Binding:
             raise self._do_not_fit(e, word)
         for axis in free:
             take = spare if axis.pack else 1
-            self.axes.bind(axis.name, tuple(rest[:take]))
+            self.axes.bind(axis.name, tuple(self._distinct(axis.name, a) for a in rest[:take]))
             rest = rest[take:]
+
+    def _taken(self, axis: Axis) -> bool:
+        """Whether another axis of the loss is this one of the caller."""
+        return any(axis in along.axes for along in self.scope.along.values())
+
+    def _distinct(self, name: str, axis: Axis) -> Axis:
+        """The caller's axis, or where another axis of the loss is that one, a copy."""
+        if not self._taken(axis):
+            return axis
+        copy = Axis(name, pack=axis.pack, base=axis)
+        self.copied[copy] = axis
+        return copy
+
+    def _of_the_caller(self, e: ast.Declaration) -> list[Axis]:
+        """What a value of the caller has for the axes of a type that are known."""
+        return [self.copied.get(a, a) for a in self._bound(e)]
 
     def _bound(self, e: ast.Declaration) -> list[Axis]:
         along = self.scope.along
@@ -123,11 +159,12 @@ class Binding:
 
     def _do_not_fit(self, e: ast.Declaration, word: ast.Word) -> Failed:
         node = self.arguments[word.text].node
-        bound = self._bound(e)
+        bound = self._of_the_caller(e)
+        known = {a.name: self.scope.along[a.name].axes for a in e.type.axes if a.name in self.scope.along}
         meanings = [
-            f"`{a.name}` is `{', '.join(x.name for x in self.scope.along[a.name].axes)}`"
-            for a in e.type.axes
-            if a.name in self.scope.along and [x.name for x in self.scope.along[a.name].axes] != [a.name]
+            f"`{name}` is {self._meaning(axes)}"
+            for name, axes in known.items()
+            if [self.copied.get(x, x).name for x in axes] != [name]
         ]
         where = f"; in this call {' and '.join(meanings)}" if meanings else ""
         extra = [a for a in node.axes if a not in bound]
@@ -153,16 +190,27 @@ class Binding:
             advice=advice,
         )
 
+    def _meaning(self, axes: tuple[Axis, ...]) -> str:
+        """How a message names the caller's axes."""
+        names = ", ".join(self.copied.get(a, a).name for a in axes)
+        return f"a copy of `{names}`" if self.copied.keys() & set(axes) else f"`{names}`"
+
     # Values
 
     def bind(self, e: ast.Declaration, word: ast.Word) -> None:
         """Give a declaration the caller's value."""
         node = self.arguments[word.text].node
+        for name in e.type.axes:
+            early = self.axes.declare_early(name.name) if name.name not in self.scope.along else None
+            if early is not None:
+                self.adopt(early)
         if e.role == "hyper" or not all(a.name in self.scope.along for a in e.type.axes):
             self._unify(e, word)
         _, of = self.axes.kind(e.type)
         self._check_index(e, word, of)
         self._check_sentinel(e, word)
+        swap = {self.copied[a]: a for a in self._bound(e) if a in self.copied}
+        node = self.axes.elaborator.graph.rename(node, swap)
         extra = [a for a in node.axes if a not in self._bound(e)]
         if extra:
             raise self._do_not_fit(e, word)
@@ -170,7 +218,7 @@ class Binding:
             node = self.axes.elaborator.graph.apply("stop", node)
         if e.role == "hyper":
             self._check_constant(word)
-        self._check_condition(e, word)
+        self._check_condition(e, word, node)
         self.scope.values[word.text] = self.axes.elaborator.graph.expand(node, self._bound(e))
 
     def _check_kind(self, e: ast.Declaration, word: ast.Word, kind: str) -> None:
@@ -224,11 +272,10 @@ class Binding:
             if leaf.attributes[0].role in ("input", "frozen"):
                 raise self._error("E0310", word, name=word.text)
 
-    def _check_condition(self, e: ast.Declaration, word: ast.Word) -> None:
+    def _check_condition(self, e: ast.Declaration, word: ast.Word, node: Node) -> None:
         """A `where` of the called loss holds for the value, cannot hold, or is left to be verified."""
         if e.condition is None:
             return
-        node = self.arguments[word.text].node
         self.scope.values[word.text] = node
         condition = self.axes.elaborator.condition(e.condition, "`where`")
         truth = decided(condition)
