@@ -15,6 +15,7 @@ from lossdsl.backend.compiled import Compiled, Ready
 from lossdsl.backend.draws import draw
 from lossdsl.backend.guards import Guard, InputError, expected
 from lossdsl.backend.layout import Layout, flat
+from lossdsl.backend.repeats import MOST, Repeat, kind_of_call, repeat
 from lossdsl.backend.text import mangled
 from lossdsl.backend.validate import check_indices, check_values, explain
 from lossdsl.graph import BOOL, INT, Axis
@@ -23,7 +24,7 @@ from lossdsl.program import Declared
 _DTYPES = {INT: torch.int64, BOOL: torch.bool}
 
 
-_DERIVED = ("_guard", "_layout", "_indexed", "_draws", "_states", "_expected")
+_DERIVED = ("_guard", "_layout", "_indexed", "_draws", "_states", "_expected", "_repeats")
 
 
 class LossModule(nn.Module):
@@ -63,6 +64,7 @@ class LossModule(nn.Module):
         self._learners = tuple(compiled.learners)
         self._changes = compiled.changes
         self._jobs: dict[tuple[Any, ...], Job] = {}
+        self._known: dict[tuple[Any, ...] | None, Repeat] = {}
 
     # What it is made of
 
@@ -227,7 +229,12 @@ class LossModule(nn.Module):
     # Calls
 
     def forward(self, *args: Any, **kwargs: Any) -> Tensor:
-        return self._evaluated(args, kwargs, logged=self.validate)[0]
+        if kwargs or self.validate or self._unsized or not self._repeats or torch.compiler.is_compiling():
+            return self._evaluated(args, kwargs, logged=self.validate)[0]
+        tensors = [*args, *(getattr(self, attribute) for attribute in self._held.values())]
+        kind = kind_of_call(tensors, self.backend)
+        known = self._known.get(kind)
+        return known(tensors) if known is not None else self._evaluated(args, kwargs, logged=False, kind=kind)[0]
 
     def with_terms(self, *args: Any, **kwargs: Any) -> tuple[Tensor, dict[str, Tensor]]:
         """The value, and the terms and metrics by name."""
@@ -235,7 +242,7 @@ class LossModule(nn.Module):
         return value, logged
 
     def _evaluated(
-        self, args: Sequence[Any], kwargs: Mapping[str, Any], *, logged: bool
+        self, args: Sequence[Any], kwargs: Mapping[str, Any], *, logged: bool, kind: tuple[Any, ...] | None = None
     ) -> tuple[Tensor, dict[str, Tensor]]:
         drawn = {d.name: kwargs[d.name] for d in self._draws if d.name in kwargs}
         named = {name: value for name, value in kwargs.items() if name not in drawn}
@@ -243,6 +250,10 @@ class LossModule(nn.Module):
         tensors, sizes = self._complete(given, drawn)
         job = self._job(tensors, logged=logged, sizes=sizes)
         outputs = self._run(job, tensors)
+        if kind is not None:
+            if len(self._known) >= MOST:
+                self._known.clear()
+            self._known[kind] = repeat(self, job, given, tensors, sizes)
         value = self._restored(outputs[0], given)
         program = self.compiled.program
         names = [n.name for n in (*program.terms, *program.metrics)] if logged else []
@@ -380,7 +391,7 @@ class LossModule(nn.Module):
     def __getstate__(self) -> dict[str, Any]:
         """Without what is made from the text: a pickle keeps the text and compiles again."""
         kept = {name: value for name, value in self.__dict__.items() if name not in _DERIVED}
-        return {**kept, "_jobs": {}}
+        return {**kept, "_jobs": {}, "_known": {}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -395,6 +406,9 @@ class LossModule(nn.Module):
         self._draws = tuple(program.by_role("random"))
         self._states = tuple(d.name for d in program.by_role("state"))
         self._expected = {d.name: expected(d) for d in (*self.compiled.held, *self._draws)}
+        changing = self.compiled.changes or self._draws or self.schedules or self._layout.orders
+        packed = self.compiled.per_item is not None and self._layout.packed
+        self._repeats = not (changing or packed)
 
 
 def _plainly(ready: Ready) -> Any:

@@ -60,9 +60,16 @@ def _numeric(emitter: Emitter, node: Node, values: Sequence[Value]) -> list[Valu
 
 
 def write_product(emitter: Emitter, node: Node, form: Product) -> Value:
-    """Factors with few axes are multiplied first; negative powers divide."""
-    above, below = factors_of(emitter, node, form)
-    return multiplied(form.coefficient, above, below, node.kind)
+    """Factors with few axes are multiplied first; negative powers divide. Of two opposite products one is written."""
+    if not emitter.has_opposite(form):
+        above, below = factors_of(emitter, node, form)
+        return multiplied(form.coefficient, above, below, node.kind)
+    if form.size not in emitter.written_products:
+        above, below = factors_of(emitter, node, form)
+        value = multiplied(form.size.coefficient, above, below, node.kind)
+        emitter.written_products[form.size] = emitter.named(value, "product")
+    found = emitter.written_products[form.size]
+    return found if form.coefficient > 0 else Value(f"-{found.at(UNARY)}", UNARY, found.axes, node.kind, found.number)
 
 
 def factors_of(emitter: Emitter, node: Node, form: Product) -> tuple[list[Value], list[Value]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,22 +29,30 @@ class Job:
     through: Runner
 
     def __post_init__(self) -> None:
-        if self.wanted and self.compiled.per_item is None:
+        self.late = self.compiled.per_item is not None
+        """Whether gradients are computed in backward, for what comes from above is needed to compute them."""
+        if self.wanted and not self.late:
             ready = self.compiled.gradients(self.wanted, logged=self.logged, updates=self.updates)
         else:
             ready = self.compiled.values(logged=self.logged, updates=self.updates)
+        self.ready = ready
         self.run = self.through(ready)
         self.places = tuple(self.names.index(n) for n in self.wanted)
         self.order = tuple(self.names.index(n) for n in ready.function.arguments)
+        self.terms = len(self.compiled.program.terms) if self.logged else 0
+        self.alike: list[bool] | None = None
+        """Where all calls are alike: which gradients are their own memory, once that is known."""
+
+    def repeated(self, run: Any) -> Job:
+        """The same for calls with tensors that are all alike, by a function that may count on that."""
+        job = copy(self)
+        job.run, job.alike = run, []
+        return job
 
     def main(self, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """The function of this job on all tensors of the call: with gradients at the end where they are wanted."""
         result = self.run(*[tensors[i] for i in self.order])
         return result if isinstance(result, tuple) else (result,)
-
-    @property
-    def terms(self) -> int:
-        return len(self.compiled.program.terms) if self.logged else 0
 
     def call(self, ready: Ready, tensors: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
         """Run an emitted function as it is, on the tensors it takes."""
@@ -75,7 +84,7 @@ class Fused(torch.autograd.Function):
         ctx.job = job
         ctx.set_materialize_grads(False)
         outputs = job.main(tensors)
-        if job.compiled.per_item is not None:
+        if job.late:
             ctx.save_for_backward(*tensors)
         else:
             count = len(job.wanted)
@@ -85,62 +94,72 @@ class Fused(torch.autograd.Function):
                 ctx.save_for_backward(*tensors, *kept)
             else:
                 ctx.save_for_backward(*tensors)
-                ctx.owned = _owned(kept, (*tensors, *outputs))
+                ctx.owned = job.alike or _owned(kept, (*tensors, *outputs))
                 ctx.gradients = kept
-        ctx.mark_non_differentiable(*outputs[1 + job.terms :])
+                ctx.dtypes = [tensors[i].dtype for i in job.places]
+                if job.alike is not None:
+                    job.alike = ctx.owned
+        if len(outputs) > 1:
+            ctx.mark_non_differentiable(*outputs[1 + job.terms :])
         return outputs
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor | None) -> tuple[Tensor | None, ...]:
         job: Job = ctx.job
-        saved = ctx.saved_tensors
-        tensors = _named(job, saved[: len(job.names)])
-        found: dict[str, Tensor] = {}
-        if upstream[0] is not None:
-            if job.compiled.per_item is not None:
-                found = dict(zip(job.wanted, job.gradients({**tensors, UPSTREAM: upstream[0]}), strict=True))
-            else:
-                found = dict(zip(job.wanted, _scaled(ctx, job, tensors, saved, upstream[0]), strict=True))
-        if any(g is not None for g in upstream[1 : 1 + job.terms]):
-            _add_terms(job, tensors, upstream[1 : 1 + job.terms], found)
-        cast = {n: g.to(tensors[n].dtype) for n, g in found.items()}
-        return None, *(cast.get(n) for n in job.names)
+        above = upstream[0]
+        kept: tuple[Tensor, ...] | None = getattr(ctx, "gradients", None)
+        if kept is not None and above is not None and len(upstream) == 1 and not torch.is_grad_enabled():
+            ctx.gradients = None
+            result: list[Tensor | None] = [None] * (1 + len(job.names))
+            scaled = _scaled(kept, ctx.owned, above)
+            for place, gradient, dtype in zip(job.places, scaled, ctx.dtypes, strict=True):
+                result[1 + place] = gradient if gradient.dtype is dtype else gradient.to(dtype)
+            return tuple(result)
+        return _general(ctx, job, upstream)
 
 
-def _owned(gradients: Sequence[Tensor], others: Sequence[Tensor]) -> list[bool]:
-    """Which gradients are large and share their memory with nothing, so that backward may scale them where they lie.
-
-    The code does not tell: a cast to the dtype that a tensor has, or an expansion to one place, gives the tensor itself.
-    """
-    if all(g.numel() < _LARGE for g in gradients):
-        return [False] * len(gradients)
-    places = [g.untyped_storage().data_ptr() for g in gradients]
-    taken = {t.untyped_storage().data_ptr() for t in others}
-    pairs = zip(gradients, places, strict=True)
-    return [
-        g.numel() >= _LARGE and g.is_contiguous() and place not in taken and places.count(place) == 1
-        for g, place in pairs
-    ]
+def _general(ctx: Any, job: Job, upstream: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
+    """Backward with gradients that forward has not kept, or through logged terms, or to be derived once more."""
+    saved = ctx.saved_tensors
+    tensors = _named(job, saved[: len(job.names)])
+    found: dict[str, Tensor] = {}
+    if upstream[0] is not None:
+        found = dict(zip(job.wanted, _gradients(ctx, job, tensors, saved, upstream[0]), strict=True))
+    if any(g is not None for g in upstream[1 : 1 + job.terms]):
+        _add_terms(job, tensors, upstream[1 : 1 + job.terms], found)
+    cast = {n: g.to(tensors[n].dtype) for n, g in found.items()}
+    return None, *(cast.get(n) for n in job.names)
 
 
-def _scaled(
+def _gradients(
     ctx: Any, job: Job, tensors: Mapping[str, Tensor], saved: Sequence[Tensor], upstream: Tensor
-) -> list[Tensor]:
-    """The gradients times what comes from above: mostly 1, which on a CPU is seen for nothing."""
+) -> Sequence[Tensor]:
+    if job.late:
+        return job.gradients({**tensors, UPSTREAM: upstream})
     if torch.compiler.is_compiling() and not torch.is_grad_enabled():
         return [g * upstream for g in saved[len(job.names) :]]
     kept: tuple[Tensor, ...] | None = getattr(ctx, "gradients", None)
     if kept is None or torch.is_grad_enabled():
         return [g * upstream for g in job.gradients(tensors)]
     ctx.gradients = None
-    one = any(ctx.owned) and upstream.device.type == "cpu" and upstream.item() == 1
-    return [
-        g * upstream if not owned else g if one else g.mul_(upstream) for g, owned in zip(kept, ctx.owned, strict=True)
-    ]
+    return _scaled(kept, ctx.owned, upstream)
 
 
-_LARGE = 2**14
-"""From here on a second copy of a gradient costs more than asking for it."""
+def _owned(gradients: Sequence[Tensor], others: Sequence[Tensor]) -> list[bool]:
+    """Which gradients share their memory with nothing, so that backward may scale them where they lie.
+
+    The code does not tell: a cast to the dtype that a tensor has, or an expansion to one place, gives the tensor itself.
+    """
+    places = [g.untyped_storage().data_ptr() for g in gradients]
+    taken = {t.untyped_storage().data_ptr() for t in others}
+    pairs = zip(gradients, places, strict=True)
+    return [g.is_contiguous() and place not in taken and places.count(place) == 1 for g, place in pairs]
+
+
+def _scaled(kept: Sequence[Tensor], owned: Sequence[bool], upstream: Tensor) -> list[Tensor]:
+    """The gradients times what comes from above: mostly 1, which on a CPU is seen for nothing."""
+    one = True in owned and upstream.device.type == "cpu" and upstream.item() == 1
+    return [g * upstream if not own else g if one else g.mul_(upstream) for g, own in zip(kept, owned, strict=True)]
 
 
 def _stored(gradient: Tensor, tensor: Tensor) -> Tensor:
@@ -149,7 +168,7 @@ def _stored(gradient: Tensor, tensor: Tensor) -> Tensor:
 
 
 def _add_terms(
-    job: Job, tensors: Mapping[str, Tensor], upstream: tuple[Tensor | None, ...], found: dict[str, Tensor]
+    job: Job, tensors: Mapping[str, Tensor], upstream: Sequence[Tensor | None], found: dict[str, Tensor]
 ) -> None:
     """The gradients of the logged terms, by plain autograd."""
     again = torch.is_grad_enabled()

@@ -11,7 +11,6 @@ import shutil
 import warnings
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
 
 import torch
 
@@ -52,8 +51,3 @@ def through_inductor(backend: str | None, count: int, device: torch.device) -> b
     if backend is None and count < INDUCTOR_FROM:
         return False
     return can_compile(device.type)
-
-
-def compiled(run: Any) -> Any:
-    """The function through inductor; sizes that change are compiled for once more, and then for all."""
-    return torch.compile(run, fullgraph=True)

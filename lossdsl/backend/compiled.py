@@ -59,12 +59,16 @@ class Ready:
     run: Run
 
     @cached_property
+    def settled(self) -> Run:
+        """The function for arguments that need no casts."""
+        return executed([self.function], self.function.name, settled=True)
+
+    @cached_property
     def fast(self) -> Run:
         """The function through inductor."""
-        from lossdsl.backend.choice import compiled
+        from lossdsl.backend.inductor import Graphs
 
-        run: Run = compiled(self.run)
-        return run
+        return Graphs(self.run)
 
 
 def read_program(recipe: Recipe) -> tuple[Program, Source]:
@@ -257,12 +261,12 @@ def _function_name(name: str) -> str:
     return mangled(name)
 
 
-def executed(functions: list[Function], name: str) -> Run:
+def executed(functions: list[Function], name: str, *, settled: bool = False) -> Run:
     """The first function of a text that the compiler wrote, as a callable.
 
     It lives in a module of its own, which torch.compile looks for by name; the same text is the same module.
     """
-    text = module_text(functions)
+    text = module_text(functions, settled=settled)
     place = f"lossdsl_emitted_{mangled(name)}_{sha256(text.encode()).hexdigest()[:16]}"
     module = sys.modules.get(place)
     if module is None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 from lossdsl.backend import arithmetic, reductions
@@ -62,6 +63,8 @@ class Emitter:
         self.masks: dict[frozenset[tuple[str, tuple[Axis, ...]]], Value] = {}
         self.columns: dict[tuple[str, tuple[Axis, ...], Axis], str] = {}
         self.sums: dict[tuple[Fraction, frozenset[tuple[int, Product]]], Value] = {}
+        self.written_products: dict[Product, Value] = {}
+        self._all_products = {f for f in plan.chosen.values() if isinstance(f, Product)}
         self._sums = Counter(f.same(s) for f in plan.chosen.values() if isinstance(f, Sum) for s in (1, -1))
         self.partitions: dict[Node, tuple[Value, Value]] = {}
         """Of logsumexps: the exponentials, and their sum."""
@@ -362,6 +365,10 @@ class Emitter:
     def recurs(self, form: Sum) -> bool:
         """Whether the sum or its opposite is needed more than once."""
         return self._sums[form.same(1)] > 1
+
+    def has_opposite(self, form: Product) -> bool:
+        """Whether the product is needed with the other sign too."""
+        return replace(form, coefficient=-form.coefficient) in self._all_products
 
     def _written(self, form: Written) -> Value:
         inside = self.real(self.values[form.inside])

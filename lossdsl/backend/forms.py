@@ -34,6 +34,11 @@ class Product:
     def needs(self) -> tuple[Node, ...]:
         return (*self.above, *self.below)
 
+    @property
+    def size(self) -> Product:
+        """The product without its sign."""
+        return replace(self, coefficient=abs(self.coefficient))
+
 
 @dataclass(frozen=True)
 class Reduction:
@@ -54,6 +59,8 @@ class Reduction:
     """The differences whose lengths are taken, or which are summed with the factors as weights."""
     shared: bool = False
     """Whether the exponentials of a logsumexp are kept for a softmax."""
+    averaged: bool = False
+    """Whether a sum is to be divided by the number of its places."""
 
     @property
     def needs(self) -> tuple[Node, ...]:
@@ -173,12 +180,14 @@ class _Chooser:
         self.coverage = Coverage(nodes, roots)
         self.totals: set[Node] = set()
         """The logsumexps of which the exponentials are wanted."""
+        self.averages: set[Node] = set()
+        """The sums that are only wanted over the number of their places."""
 
     def form(self, node: Node) -> Form | None:
         if node.op.name == "mul":
-            return product(node)
+            return self._averaged(node, product(node))
         if node.op.name == "add":
-            return _sum(node)
+            return self._sum(node)
         if node.op.name == "select":
             return self._written(node)
         if node.op.name == "exp":
@@ -186,8 +195,44 @@ class _Chooser:
         if node.op.family == "reduce":
             form = _reduction(node, self.held, self.users)
             form = self._with_holes(node, form)
-            return replace(form, shared=True) if node in self.totals else form
+            return replace(form, shared=node in self.totals, averaged=node in self.averages)
         return None
+
+    def _averaged(self, node: Node, form: Product) -> Product:
+        """A product with a sum over all its places and the number of these taken together."""
+        if any(u.op.family == "reduce" for u in self.users[node]):
+            return form  # which may take the product apart
+        for factor in form.above:
+            if factor.op.name != "sum" or len(factor.arguments) > 1 or factor.kind != REAL or factor in self.roots:
+                continue
+            below, axes = list(form.below), factor.attributes[0].axes
+            sizes = [n for a in axes for n in below if n.op.name == "size" and n.attributes[0].root is a.root]
+            whole = _reduction(factor, self.held, self.users)
+            inside = whole.dense and not whole.parts and set(axes) <= self.held[whole.body]
+            if inside and len(sizes) == len(set(sizes)) == len(axes) and len(self.users[factor]) == 1:
+                self.averages.add(factor)
+                return replace(form, below=tuple(n for n in below if n not in sizes))
+        return form
+
+    def _sum(self, node: Node) -> Sum | None:
+        if node.kind != REAL:
+            return None
+        products = [
+            self._averaged(t, product(t)) if t.op.name == "mul" else Product(Fraction(1), (t,), ())
+            for t in node.arguments
+        ]
+        sizes = {abs(p.coefficient) for p in products}
+        if len(sizes) != 1 or any(not p.needs or all(n.is_constant for n in p.needs) for p in products):
+            return None
+        size = sizes.pop()
+        if size == 1:
+            # A product stays whole, so that others can use it.
+            pairs = zip(node.arguments, products, strict=True)
+            products = [p if p.coefficient < 0 else Product(Fraction(1), (t,), ()) for t, p in pairs]
+        signs = [1 if p.coefficient > 0 else -1 for p in products]
+        return Sum(
+            size, tuple((s, Product(Fraction(1), p.above, p.below)) for s, p in zip(signs, products, strict=True))
+        )
 
     def is_real(self, node: Node) -> bool:
         """Whether a whole number is nowhere used as one."""
@@ -269,22 +314,6 @@ _HOLLOW = frozenset(("logsumexp", "max", "min"))
 
 def _terms(node: Node) -> tuple[Node, ...]:
     return node.arguments if node.op.name == "add" else (node,)
-
-
-def _sum(node: Node) -> Sum | None:
-    if node.kind != REAL:
-        return None
-    products = [product(t) if t.op.name == "mul" else Product(Fraction(1), (t,), ()) for t in node.arguments]
-    sizes = {abs(p.coefficient) for p in products}
-    if len(sizes) != 1 or any(not p.needs or all(n.is_constant for n in p.needs) for p in products):
-        return None
-    size = sizes.pop()
-    if size == 1:
-        # A product stays whole, so that others can use it.
-        pairs = zip(node.arguments, products, strict=True)
-        products = [p if p.coefficient < 0 else Product(Fraction(1), (t,), ()) for t, p in pairs]
-    signs = [1 if p.coefficient > 0 else -1 for p in products]
-    return Sum(size, tuple((s, Product(Fraction(1), p.above, p.below)) for s, p in zip(signs, products, strict=True)))
 
 
 def product(node: Node) -> Product:

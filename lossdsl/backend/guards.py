@@ -92,7 +92,8 @@ class Guard:
 
     def _tensor(self, name: str, value: object) -> Tensor:
         if isinstance(value, Tensor):
-            return value
+            # Inductor reads what lies in memory, where a negated view, such as an imaginary part, is not negated.
+            return value if torch.compiler.is_compiling() or not value.is_neg() else value.resolve_neg()
         if isinstance(value, bool | int | float):
             return torch.tensor(value)
         raise TypeError(f"`{self.name}`: `{name}` must be a tensor, not {type(value).__name__}")

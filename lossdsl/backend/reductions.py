@@ -47,7 +47,7 @@ def write(emitter: Emitter, node: Node, form: Reduction) -> Value:
     if form.segment is not None:
         return _segment(emitter, node, form, body, parts)
     kind = REAL if node in emitter.plan.real else node.kind
-    return dense(emitter, node.op.name, kind, body, parts, form.axes)
+    return dense(emitter, "mean" if form.averaged else node.op.name, kind, body, parts, form.axes)
 
 
 def _logsumexp(emitter: Emitter, node: Node, form: Reduction, body: Value) -> Value:

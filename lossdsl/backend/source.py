@@ -29,6 +29,8 @@ class Function:
     helpers: tuple[str, ...]
     elements: tuple[tuple[str, ...], ...] = ()
     """The axes of the largest values it computes, by which its size is judged."""
+    settled: str = ""
+    """The same for real arguments of one dtype, which is wide enough, and whole ones of int64: without casts."""
 
 
 def function(
@@ -99,7 +101,7 @@ class _Writer:
         emitter.run()
         results = [self._result(key, node) for key, node in self.outputs.items()]
         body = [*emitter.lines, f"return {', '.join(results)}"]
-        entry = self._entry("\n".join(body))
+        entry, settled = (self._entry("\n".join(body), settled=settled) for settled in (False, True))
         used = [n for n in self.leaves if n in self.needed or _mentions(entry, self.arguments[n])]
         arguments = [self.arguments[n] for n in used]
         signature = f"def {name}({', '.join(f'{a}: Tensor' for a in arguments)})"
@@ -108,7 +110,10 @@ class _Writer:
             inside = "".join(f"    {a}: Tensor,\n" for a in arguments)
             signature = f"def {name}(\n{inside})"
             gives = "Tensor" if len(results) == 1 else "tuple[Tensor, ...]"
-        text = f"{signature} -> {gives}:\n" + "".join(f"    {line}\n" for line in [*entry, *body])
+        text, same = (
+            f"{signature} -> {gives}:\n" + "".join(f"    {line}\n" for line in [*lines, *body])
+            for lines in (entry, settled)
+        )
         return Function(
             name,
             text,
@@ -116,6 +121,7 @@ class _Writer:
             tuple(self.outputs),
             tuple(h for h in PREAMBLES if h in emitter.helpers),
             self._elements(),
+            same,
         )
 
     def _elements(self) -> tuple[tuple[str, ...], ...]:
@@ -137,11 +143,11 @@ class _Writer:
         emitter.span = None
         return emitter.named(value, _result_name(key)).code if len(value.code) > 40 else value.code
 
-    def _entry(self, body: str) -> list[str]:
+    def _entry(self, body: str, *, settled: bool = False) -> list[str]:
         """The lines that read sizes and bring the arguments into shape."""
         casts = []
         for leaf in self.leaves:
-            cast = self._cast(leaf)
+            cast = self._turned(leaf) if settled else self._widened(leaf) + self._turned(leaf)
             if leaf in self.needed and cast:
                 casts.append(f"{self.arguments[leaf]} = {self.arguments[leaf]}{cast}")
         lines: list[str] = []
@@ -149,7 +155,8 @@ class _Writer:
         if _mentions([text], "device"):
             lines.append(f"device = {self._device(self._size_lines(text))}")
         if _mentions([text], "wide"):
-            lines.append(f"wide = {self._wide()}")
+            real = self._deciding()
+            lines.append(f"wide = {f'{real[0]}.dtype' if real and settled else self._wide(real)}")
         return [*self._size_lines(text), *lines, *casts]
 
     def _size_lines(self, text: str) -> list[str]:
@@ -166,19 +173,18 @@ class _Writer:
                 lines += [f"{size} = {name}.shape[{i}]" for i, size in places.items()]
         return lines
 
-    def _cast(self, leaf: Node) -> str:
+    def _widened(self, leaf: Node) -> str:
         row = leaf.attributes[0]
-        text = ""
         if row.kind == REAL and leaf not in self.plan.raw:
-            text = ".to(wide)"
-        elif row.kind == INT:
-            text = ".long()"
-        order = in_order(row.axes)
-        if tuple(row.axes) != order and len(order) == 2:
-            text += ".T"
-        elif tuple(row.axes) != order:
-            text += f".permute({', '.join(str(row.axes.index(a)) for a in order)})"
-        return text
+            return ".to(wide)"
+        return ".long()" if row.kind == INT else ""
+
+    def _turned(self, leaf: Node) -> str:
+        axes = leaf.attributes[0].axes
+        order = in_order(axes)
+        if tuple(axes) == order:
+            return ""
+        return ".T" if len(order) == 2 else f".permute({', '.join(str(axes.index(a)) for a in order)})"
 
     def _device(self, sized: Sequence[str]) -> str:
         """Where the arguments are; a default has none."""
@@ -186,11 +192,14 @@ class _Writer:
         names = needed or [line.split(" = ")[1].partition(".")[0] for line in sized]
         return f"{names[0]}.device" if names else 'torch.device("cpu")'
 
-    def _wide(self) -> str:
-        """The dtype to compute in: that of the inputs, but at least float32."""
+    def _deciding(self) -> list[str]:
+        """The arguments whose dtypes decide in which to compute."""
         real = [n for n in self.leaves if n.attributes[0].kind == REAL and n in self.needed]
         inputs = [n for n in real if n.attributes[0].role in ("input", "frozen")] or real
-        names = [self.arguments[n] for n in inputs]
+        return [self.arguments[n] for n in inputs]
+
+    def _wide(self, names: Sequence[str]) -> str:
+        """The dtype to compute in: that of the inputs, but at least float32."""
         if len(names) == 1:
             return f"torch.promote_types({names[0]}.dtype, torch.float32)"
         if not names:
@@ -215,8 +224,8 @@ def _result_name(key: str) -> str:
     return key.replace(".", "_") if key.isidentifier() else "result"
 
 
-def module_text(functions: Sequence[Function]) -> str:
+def module_text(functions: Sequence[Function], *, settled: bool = False) -> str:
     """The text of a Python module with the functions and what they call."""
     helpers = [h for h in PREAMBLES if any(h in f.helpers for f in functions)]
-    parts = [HEADER, *(PREAMBLES[h] for h in helpers), *(f.text for f in functions)]
+    parts = [HEADER, *(PREAMBLES[h] for h in helpers), *(f.settled if settled else f.text for f in functions)]
     return "\n\n".join(parts)

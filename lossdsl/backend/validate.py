@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from lossdsl.backend.guards import InputError
 from lossdsl.backend.outermost import NoReduction, unreduced
 from lossdsl.graph import Axis
+from lossdsl.program import Declared
 
 if TYPE_CHECKING:
     from lossdsl.module import LossModule
@@ -18,38 +20,55 @@ if TYPE_CHECKING:
 _MOST_CHECKED = 2**20
 
 
+@dataclass(frozen=True)
+class Limits:
+    """Where an index must lie."""
+
+    declared: Declared
+    first: int
+    last: int
+
+
 def check_indices(module: LossModule, tensors: Mapping[str, Tensor], sizes: Mapping[Axis, int]) -> None:
-    """Refuse an index outside its axis; on a GPU, where looking means waiting, only under `validate`."""
+    """Refuse an index outside its axis."""
+    for inside in limits(module, tensors, sizes):
+        check_index(module.name, inside, tensors[inside.declared.name])
+
+
+def limits(module: LossModule, tensors: Mapping[str, Tensor], sizes: Mapping[Axis, int]) -> list[Limits]:
+    """The indices that are looked at; on a GPU, where looking means waiting, only under `validate`."""
+    found = []
     for declared in module._indexed:
         tensor = tensors[declared.name]
-        if not tensor.numel() or not (
-            module.validate or (tensor.device.type == "cpu" and tensor.numel() <= _MOST_CHECKED)
-        ):
-            continue
-        of = declared.leaf.of
-        assert of is not None
-        first, last = module.compiled.ranges.get(of.root, (0, sizes.get(of.root, 1) - 1))
-        low, high = (int(x) for x in torch.aminmax(tensor))
-        if low >= first and high <= last:
-            continue
-        wrong = (tensor < first) | (tensor > last)
-        sentinel = declared.leaf.sentinel
-        if sentinel is not None:
-            wrong &= tensor != sentinel
-        if not bool(wrong.any()):
-            continue
-        place = wrong.nonzero()[0].tolist()
-        value = int(tensor[tuple(place)])
-        besides = f" (or {sentinel})" if sentinel is not None else ""
-        hint = (
-            ""
-            if sentinel is not None or value >= 0
-            else f"; to ignore such places, declare `{declared.name}` with `or {value}`"
-        )
-        raise InputError(
-            f"`{module.name}`: `{declared.name}` holds {value} at {_place(place)}, but an index into `{of.name}` lies "
-            f"from {first} to {last}{besides}{hint}"
-        )
+        small = tensor.device.type == "cpu" and tensor.numel() <= _MOST_CHECKED
+        if tensor.numel() and (module.validate or small):
+            of = declared.leaf.of
+            assert of is not None
+            found.append(Limits(declared, *module.compiled.ranges.get(of.root, (0, sizes.get(of.root, 1) - 1))))
+    return found
+
+
+def check_index(name: str, inside: Limits, tensor: Tensor) -> None:
+    """Refuse an index that lies outside, with its place."""
+    low, high = torch.aminmax(tensor)
+    if low.item() >= inside.first and high.item() <= inside.last:
+        return
+    wrong = (tensor < inside.first) | (tensor > inside.last)
+    sentinel = inside.declared.leaf.sentinel
+    if sentinel is not None:
+        wrong &= tensor != sentinel
+    if not bool(wrong.any()):
+        return
+    place = wrong.nonzero()[0].tolist()
+    value = int(tensor[tuple(place)])
+    index, of = inside.declared.name, inside.declared.leaf.of
+    assert of is not None
+    besides = f" (or {sentinel})" if sentinel is not None else ""
+    hint = "" if sentinel is not None or value >= 0 else f"; to ignore such places, declare `{index}` with `or {value}`"
+    raise InputError(
+        f"`{name}`: `{index}` holds {value} at {_place(place)}, but an index into `{of.name}` lies "
+        f"from {inside.first} to {inside.last}{besides}{hint}"
+    )
 
 
 def check_values(module: LossModule, tensors: Mapping[str, Tensor]) -> None:
