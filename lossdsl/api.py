@@ -47,8 +47,9 @@ def compile(text: str, **options: Any) -> LossModule:
 
     `name` picks one of several losses. `layout` says how tensors lie ({"logits": "B C H W"}), `reduction` is
     "declared", "none" or "sum", `backend` is "inductor" or "eager" where the choice by size is not wanted, and
-    `validate=True` verifies values at each call. Everything else is a hyperparameter: a number, a list or tensor,
-    `lossdsl.learned(x)`, or a function of the training step.
+    `validate=True` verifies values at each call. `memory_budget` is the bytes that a call may hold beside its inputs and
+    their gradients: what is larger is computed in blocks. Everything else is a hyperparameter: a number, a list or
+    tensor, `lossdsl.learned(x)`, or a function of the training step.
     """
     return _built(Recipe(text, "<text>"), options)
 
@@ -71,18 +72,19 @@ def _located(name: str) -> tuple[Path, str | None, str]:
 
 
 def _built(recipe: Recipe, options: dict[str, Any]) -> LossModule:
-    for later in ("shard", "memory_budget"):
-        if options.pop(later, None) is not None:
-            raise NotImplementedError(f"the option {later}= is not there yet")
+    if options.pop("shard", None) is not None:
+        raise NotImplementedError("the option shard= is not there yet")
     name, layout = options.pop("name", None), options.pop("layout", None)
     backend, validate = options.pop("backend", None), options.pop("validate", False)
-    reduction = options.pop("reduction", "declared")
+    reduction, budget = options.pop("reduction", "declared"), options.pop("memory_budget", None)
     _one_of("reduction", reduction, _REDUCTIONS)
     _one_of("backend", backend, _BACKENDS)
     numbers, kept, tensors, schedules = _sorted(options)
     whole = Recipe(recipe.text, recipe.shown, recipe.path, name, tuple(numbers.items()), tuple(kept.items()), reduction)
     compiled = Compiled(whole)
-    return LossModule(compiled, tensors, schedules, layout=layout, backend=backend, validate=validate)
+    return LossModule(
+        compiled, tensors, schedules, layout=layout, backend=backend, validate=validate, memory_budget=budget
+    )
 
 
 def _one_of(option: str, value: object, allowed: tuple[object, ...]) -> None:

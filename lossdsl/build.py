@@ -29,6 +29,12 @@ class Builder(Graph):
         super().__init__(limit)
         self._fractions: dict[tuple[int, int], Node] = {}
 
+    def plainly(self) -> Builder:
+        """A builder of nodes of the same graph that leaves them as they are asked for."""
+        plain = Builder(self._limit)
+        plain._interned = self._interned
+        return plain
+
     def constant(self, value: Fraction | float | bool) -> Node:
         if isinstance(value, bool):
             return self.node(OPS["constant"], (), (value, BOOL))

@@ -35,7 +35,7 @@ class Axis:
     first: Node | None = None
     """Where an `axis J in first..last` starts and ends."""
     last: Node | None = None
-    order: int = field(default_factory=count().__next__)
+    order: float = field(default_factory=count().__next__)
     """The place of the declaration among all: axes of a value always stand in this order."""
 
     @property
@@ -142,5 +142,10 @@ def union(axes: Iterable[Sequence[Axis]]) -> tuple[Axis, ...]:
     return tuple(distinct) if len(distinct) < 2 else tuple(sorted(distinct, key=_order))
 
 
-def _order(axis: Axis) -> int:
+def _order(axis: Axis) -> float:
     return axis.order
+
+
+def in_order(axes: Iterable[Axis]) -> tuple[Axis, ...]:
+    """The axes as dimensions stand: a copy stands beside the axis it copies, so that features stay last."""
+    return tuple(sorted(set(axes), key=lambda a: (a.root.order, a.order)))

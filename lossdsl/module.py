@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
 from lossdsl.backend import choice
-from lossdsl.backend.autograd import Fused, Job, Transformed, transformed
-from lossdsl.backend.compiled import Compiled, Ready
+from lossdsl.backend.autograd import Fused, Job, Key, Transformed, transformed
+from lossdsl.backend.blocks import Blocks, Runner
+from lossdsl.backend.compiled import Compiled, Ready, Run
 from lossdsl.backend.draws import draw
 from lossdsl.backend.guards import Guard, InputError, expected
 from lossdsl.backend.layout import Layout, flat
@@ -24,7 +25,7 @@ from lossdsl.program import Declared
 _DTYPES = {INT: torch.int64, BOOL: torch.bool}
 
 
-_DERIVED = ("_guard", "_layout", "_indexed", "_draws", "_states", "_expected", "_repeats")
+_DERIVED = ("_blocks", "_guard", "_layout", "_indexed", "_draws", "_states", "_expected", "_repeats")
 
 
 class LossModule(nn.Module):
@@ -45,11 +46,13 @@ class LossModule(nn.Module):
         layout: Mapping[str, str] | None = None,
         backend: str | None = None,
         validate: bool = False,
+        memory_budget: int | None = None,
     ) -> None:
         super().__init__()
         self.compiled = compiled
         self.schedules = dict(schedules)
         self.backend = backend
+        self.memory_budget = memory_budget
         self.validate = validate
         self._written_layout = dict(layout or {})
         self._derive()
@@ -250,7 +253,7 @@ class LossModule(nn.Module):
         tensors, sizes = self._complete(given, drawn)
         job = self._job(tensors, logged=logged, sizes=sizes)
         outputs = self._run(job, tensors)
-        if kind is not None:
+        if kind is not None and job.in_blocks is None:
             if len(self._known) >= MOST:
                 self._known.clear()
             self._known[kind] = repeat(self, job, given, tensors, sizes)
@@ -315,11 +318,12 @@ class LossModule(nn.Module):
             everything = transformed()
             wanted = tuple(n for n in self._learners if everything or tensors[n].requires_grad)
         updates = self.training and bool(compiled.program.updates) and compiled.per_item is None
+        in_blocks = self._is_large(tensors, (wanted, logged, updates))
         inductor = False
-        if self.backend != "eager" and not torch.compiler.is_compiling() and not transformed():
+        if not in_blocks and self.backend != "eager" and not torch.compiler.is_compiling() and not transformed():
             device = next(iter(tensors.values())).device
             inductor = self._inductor(compiled, wanted, sizes, device, logged=logged, updates=updates)
-        key = (wanted, logged, updates, inductor)
+        key = (wanted, logged, updates, inductor, in_blocks)
         # Under torch.compile this comes before the table is looked at: tracing sees the table as it is then.
         if torch.compiler.is_compiling() or key not in self._jobs:
             self._prepare(tuple(tensors), *key)
@@ -327,14 +331,31 @@ class LossModule(nn.Module):
 
     @torch._dynamo.assume_constant_result  # type: ignore[untyped-decorator]
     def _prepare(
-        self, names: tuple[str, ...], wanted: tuple[str, ...], logged: bool, updates: bool, inductor: bool
+        self,
+        names: tuple[str, ...],
+        wanted: tuple[str, ...],
+        logged: bool,
+        updates: bool,
+        inductor: bool,
+        in_blocks: bool,
     ) -> bool:
         """Emit the functions for calls of one kind; torch.compile does not trace this."""
-        key = (wanted, logged, updates, inductor)
+        key = (wanted, logged, updates, inductor, in_blocks)
         if key not in self._jobs:
             through = _through_inductor if inductor else _plainly
-            self._jobs[key] = Job(self.compiled, names, wanted, logged, updates, through)
+            runner = self._runner if in_blocks else None
+            self._jobs[key] = Job(self.compiled, names, wanted, logged, updates, through, runner)
         return True
+
+    def _is_large(self, tensors: Mapping[str, Tensor], key: Key) -> bool:
+        """Whether a call is to run in blocks."""
+        if torch.compiler.is_compiling() or transformed():
+            return False
+        forward = ((), *key[1:]) if self.compiled.per_item is not None else key
+        return self._blocks.plan(forward, tensors, self.memory_budget) is not None
+
+    def _runner(self, key: Key) -> Run:
+        return Runner(self._blocks, key, self.memory_budget, self.backend)
 
     def _inductor(
         self,
@@ -402,6 +423,7 @@ class LossModule(nn.Module):
         program = self.compiled.program
         self._guard = Guard(program, self.compiled.ranges)
         self._layout = Layout(self._guard, self._written_layout)
+        self._blocks = Blocks(self.compiled)
         self._indexed = tuple(self.compiled.indexed)
         self._draws = tuple(program.by_role("random"))
         self._states = tuple(d.name for d in program.by_role("state"))

@@ -10,9 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lossdsl.backend.compiled import UPSTREAM, Compiled, Ready
+from lossdsl.backend.compiled import UPSTREAM, Compiled, Ready, Run
 
 Runner = Callable[[Ready], Any]
+Key = tuple[tuple[str, ...], bool, bool]
+"""A kind of call: the names of the wanted gradients, whether terms are logged, whether states are updated."""
 
 
 @dataclass(eq=False)
@@ -27,6 +29,8 @@ class Job:
     logged: bool
     updates: bool
     through: Runner
+    in_blocks: Callable[[Key], Run] | None = None
+    """Makes the function that runs in blocks, where large values are not to be held."""
 
     def __post_init__(self) -> None:
         self.late = self.compiled.per_item is not None
@@ -37,6 +41,8 @@ class Job:
             ready = self.compiled.values(logged=self.logged, updates=self.updates)
         self.ready = ready
         self.run = self.through(ready)
+        if self.in_blocks is not None:
+            self.run = self.in_blocks((() if self.late else self.wanted, self.logged, self.updates))
         self.places = tuple(self.names.index(n) for n in self.wanted)
         self.order = tuple(self.names.index(n) for n in ready.function.arguments)
         self.terms = len(self.compiled.program.terms) if self.logged else 0
@@ -65,6 +71,10 @@ class Job:
 
     def gradients(self, tensors: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
         """The gradients alone, differentiable once more."""
+        if self.in_blocks is not None and not torch.is_grad_enabled():
+            ready = self.compiled.gradients(self.wanted, logged=False, updates=False)
+            run = self.in_blocks((self.wanted, False, False))
+            return tuple(run(*(tensors[n] for n in ready.function.arguments))[-len(self.wanted) :])
         ready = self.compiled.gradients(self.wanted, logged=False, updates=False)
         return self.call(ready, tensors)[-len(self.wanted) :]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -10,14 +11,49 @@ from lossdsl.backend.arithmetic import multiplied
 from lossdsl.backend.forms import Product, Reduction, groups
 from lossdsl.backend.text import Value, aligned, in_order
 from lossdsl.backend.torch_ops import ATOM, PRODUCT, SUM
-from lossdsl.graph import REAL, Axis, Node
+from lossdsl.graph import REAL, Axis
 
 if TYPE_CHECKING:
     from lossdsl.backend.emit import Emitter
 
 
-def write_contraction(emitter: Emitter, node: Node, form: Reduction) -> Value:
+@dataclass(frozen=True)
+class _Factors:
+    """What is multiplied: the sides with their masks, the axes that stay, and what no mask can express."""
+
+    sides: list[Value]
+    kept: tuple[Axis, ...]
+    parts: list[Value]
+    leaking: int | None
+    raw: str | None
+
+
+def write_contraction(emitter: Emitter, form: Reduction) -> Value:
     """`@` for two matrices, einsum otherwise."""
+    assert form.product is not None
+    found = _factors(emitter, form)
+    if found.leaking is None:
+        value = _multiplied(emitter, found.sides, found.kept)
+    else:
+        value = _guarded(emitter, found.sides, found.parts, found.leaking, found.kept)
+    if found.raw is not None:
+        value = Value(f"{value.at(ATOM)}.to(wide)", ATOM, value.axes, REAL)
+    return multiplied(form.product.coefficient, [value], [], REAL) if form.product.coefficient != 1 else value
+
+
+def matrices(emitter: Emitter, form: Reduction) -> tuple[Value, Value] | None:
+    """The two matrices of a contraction that is their product, with the axis that they share first."""
+    assert form.product is not None
+    found = _factors(emitter, form)
+    if found.leaking is not None or len(form.axes) != 1 or len(found.sides) != 2 or form.product.coefficient != 1:
+        return None
+    if any(len(s.axes) != 2 or form.axes[0] not in s.axes for s in found.sides) or len(found.kept) != 2:
+        return None
+    left, right = (s if s.axes[0] is form.axes[0] else _transposed(s) for s in found.sides)
+    return (left, right) if left.axes[1] is found.kept[0] else (right, left)
+
+
+def _factors(emitter: Emitter, form: Reduction) -> _Factors:
     from lossdsl.backend.reductions import mask_of
 
     assert form.product is not None
@@ -31,11 +67,7 @@ def write_contraction(emitter: Emitter, node: Node, form: Reduction) -> Value:
     covered = [side if mask is None else _masked(emitter, side, mask) for side, mask in zip(sides, masks, strict=True)]
     kept = in_order(a for s in covered for a in s.axes if a not in form.axes)
     raw = _raw_dtype(emitter, form.product, sides)
-    covered = [_in_dtype(s, raw) for s in covered]
-    value = _multiplied(emitter, covered, kept) if leaking is None else _guarded(emitter, covered, parts, leaking, kept)
-    if raw is not None:
-        value = Value(f"{value.at(ATOM)}.to(wide)", ATOM, value.axes, REAL)
-    return multiplied(form.product.coefficient, [value], [], REAL) if form.product.coefficient != 1 else value
+    return _Factors([_in_dtype(s, raw) for s in covered], kept, parts, leaking, raw)
 
 
 def _sides(emitter: Emitter, product: Product) -> list[Value]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lossdsl.backend.arithmetic import multiplied
 from lossdsl.backend.contraction import write_contraction
-from lossdsl.backend.forms import Reduction
+from lossdsl.backend.forms import Joined, Reduction
 from lossdsl.backend.pairs import write_distances, write_pull
 from lossdsl.backend.text import Value, aligned, constant, in_order, tuple_text
 from lossdsl.backend.torch_ops import ATOM, BIT_AND, HIGHEST, LINES, LOWEST, PRODUCT, SUM, TERNARY, UNARY
@@ -23,7 +23,7 @@ def write(emitter: Emitter, node: Node, form: Reduction) -> Value:
     if form.pair is not None:
         return write_distances(emitter, form.pair) if form.product is None else write_pull(emitter, form, mask_of)
     if form.product is not None:
-        return write_contraction(emitter, node, form)
+        return write_contraction(emitter, form)
     body = emitter.values[form.body]
     parts = [emitter.values[p] for p in form.parts]
     if (
@@ -65,7 +65,22 @@ def _logsumexp(emitter: Emitter, node: Node, form: Reduction, body: Value) -> Va
     exponentials = emitter.named(Value(shifted, ATOM, body.axes, REAL), "exponential")
     total = emitter.named(Value(f"{exponentials.code}.sum({dims})", ATOM, rest, REAL), "partition")
     emitter.partitions[node] = exponentials, total
+    emitter.highest[node] = highest
     return Value(f"{highest.code} + torch.log({total.code})", SUM, rest, REAL)
+
+
+def write_joined(emitter: Emitter, node: Node, form: Joined) -> Value:
+    """A logsumexp from that of all places but one; a softmax made of it has the same exponentials in all others."""
+    others = emitter.values[form.others]
+    picked = emitter.picked(emitter.values[form.body], form.axis, emitter.values[form.label])
+    picked = emitter.named(picked, "picked")
+    axes = in_order((*others.axes, *picked.axes))
+    if form.others in emitter.partitions:
+        exponentials, rest = emitter.partitions[form.others]
+        highest = aligned(emitter.highest[form.others], axes, PRODUCT)
+        total = f"{aligned(rest, axes, SUM)} + torch.exp({aligned(picked, axes, SUM)} - {highest})"
+        emitter.partitions[node] = exponentials, emitter.named(Value(total, SUM, axes, REAL), "partition")
+    return Value(f"torch.logaddexp({aligned(others, axes)}, {aligned(picked, axes)})", ATOM, axes, REAL)
 
 
 def mask_of(emitter: Emitter, parts: Sequence[Value]) -> Value | None:

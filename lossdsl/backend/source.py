@@ -15,6 +15,8 @@ from lossdsl.bind import BoundProgram
 from lossdsl.graph import INT, REAL, Axis, Node, reachable
 from lossdsl.program import Program
 
+LIKE = "like a"
+"""The name, which no spec can give, of an argument that only says dtype and device."""
 HEADER = "import math\n\nimport torch\nimport torch.nn.functional as F\nfrom torch import Tensor\n"
 
 
@@ -44,18 +46,20 @@ def function(
     fused: bool = False,
 ) -> Function:
     """The function that computes `outputs`, each with all the dimensions of its node."""
-    return _Writer(program, outputs, ranges or {}, known or {}, leaf_axes or {}, fused).write(name)
+    return Writer(program, outputs, ranges or {}, known or {}, leaf_axes or {}, fused).write(name)
 
 
 def number_code(program: Program, node: Node, ranges: Mapping[Axis, tuple[int, int]]) -> str | None:
     """A node that depends on numbers and sizes alone, as one Python expression."""
-    writer = _Writer(program, {"value": node}, ranges, {}, {}, False)
+    writer = Writer(program, {"value": node}, ranges, {}, {}, False)
     writer.emitter.run()
     value = writer.emitter.values[node]
     return value.code if value.number and not writer.emitter.lines else None
 
 
-class _Writer:
+class Writer:
+    """Writes one function."""
+
     def __init__(
         self,
         program: Program,
@@ -64,12 +68,18 @@ class _Writer:
         known: Mapping[Node, str],
         leaf_axes: Mapping[str, Sequence[Axis]],
         fused: bool,
+        *,
+        emitter: type[Emitter] = Emitter,
+        like: bool = False,
     ) -> None:
         self.program = program
         self.outputs = outputs
         self.ranges = ranges
         self.leaf_axes = leaf_axes
         self.names = Names()
+        self.like = self.names.fresh("like") if like else ""
+        """An argument of the dtype and device to compute with, where the function does not see them all."""
+        self.finished: list[str] = []
         self.plan = forms(outputs.values())
         numbers = program.numbers if isinstance(program, BoundProgram) else {}
         leaves = {n for n in reachable(self.plan.order) if n.op.name == "leaf"}
@@ -79,7 +89,7 @@ class _Writer:
         self.sizes, self.providers = self._sizes()
         firsts = {a.root: first for a, (first, _) in ranges.items()}
         source = program.span.source
-        self.emitter = Emitter(
+        self.emitter = emitter(
             self.plan, self.names, self.arguments, self.sizes, firsts, source, known, numbers, fused=fused
         )
 
@@ -99,11 +109,11 @@ class _Writer:
     def write(self, name: str) -> Function:
         emitter = self.emitter
         emitter.run()
-        results = [self._result(key, node) for key, node in self.outputs.items()]
-        body = [*emitter.lines, f"return {', '.join(results)}"]
+        results = self._results()
+        self.finished = body = self._finished([*emitter.lines, f"return {', '.join(results)}"])
         entry, settled = (self._entry("\n".join(body), settled=settled) for settled in (False, True))
         used = [n for n in self.leaves if n in self.needed or _mentions(entry, self.arguments[n])]
-        arguments = [self.arguments[n] for n in used]
+        arguments = [*([self.like] if self.like else []), *(self.arguments[n] for n in used)]
         signature = f"def {name}({', '.join(f'{a}: Tensor' for a in arguments)})"
         gives = "Tensor" if len(results) == 1 else f"tuple[{', '.join(['Tensor'] * len(results))}]"
         if len(signature) + len(gives) > 100:
@@ -117,12 +127,20 @@ class _Writer:
         return Function(
             name,
             text,
-            tuple(n.attributes[0].name for n in used),
+            (*([LIKE] if self.like else []), *(n.attributes[0].name for n in used)),
             tuple(self.outputs),
             tuple(h for h in PREAMBLES if h in emitter.helpers),
             self._elements(),
             same,
         )
+
+    def _results(self) -> list[str]:
+        """The code of what is returned."""
+        return [self._result(key, node) for key, node in self.outputs.items()]
+
+    def _finished(self, lines: list[str]) -> list[str]:
+        """A last look at the statements."""
+        return lines
 
     def _elements(self) -> tuple[tuple[str, ...], ...]:
         largest = {tuple(a.root.name for a in v.axes) for v in self.emitter.values.values() if v.axes}

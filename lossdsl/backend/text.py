@@ -6,12 +6,13 @@ import builtins
 import keyword
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 from lossdsl.backend.torch_ops import ATOM, PREAMBLES, PRODUCT, TERNARY, UNARY
 from lossdsl.graph import Axis
+from lossdsl.graph import in_order as in_order
 
 _RESERVED = frozenset(
     (*keyword.kwlist, *keyword.softkwlist, *dir(builtins), *PREAMBLES, "torch", "math", "F", "nn", "Tensor", "self")
@@ -117,11 +118,6 @@ def negated(value: Value) -> Value | None:
         return None
     level = ATOM if value.level == UNARY else value.level
     return Value(value.code[1:], level, value.axes, value.kind, value.number)
-
-
-def in_order(axes: Iterable[Axis]) -> tuple[Axis, ...]:
-    """The axes as dimensions stand: a copy stands beside the axis it copies, so that features stay last."""
-    return tuple(sorted(set(axes), key=lambda a: (a.root.order, a.order)))
 
 
 def tuple_text(items: Sequence[str]) -> str:

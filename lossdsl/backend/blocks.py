@@ -1,0 +1,241 @@
+"""Whether a call runs in blocks, and how long they are: so that what is held at once fits a budget of memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+
+import torch
+from torch import Tensor
+
+from lossdsl.backend.autograd import Key
+from lossdsl.backend.choice import through_inductor
+from lossdsl.backend.compiled import Compiled, Ready
+from lossdsl.backend.forms import forms
+from lossdsl.backend.guards import InputError
+from lossdsl.backend.streamed import Streamed, streamed
+from lossdsl.graph import Axis, Node, reachable
+from lossdsl.lower import Lowered
+from lossdsl.streaming.stages import Prevented, schedule
+from lossdsl.streaming.varying import amplified, varying
+
+STREAM_FROM = 2**26
+"""Bytes of the values of a loss beside its inputs from which blocks pay, where no budget is given."""
+BLOCK = {"cpu": 3 * 2**24}
+"""The bytes that a block's values take together where memory is plenty: longer blocks are not faster."""
+_BLOCK_ELSEWHERE = 2**30
+_BYTES_EACH = 64
+"""No loss holds more bytes for each place of its largest value: sizes beyond doubt are told by this."""
+_MOST = 64
+"""Kinds of calls whose plans are kept."""
+_SHARE = 2
+"""The part of a device's free memory that is used, as one over this."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one call runs in blocks."""
+
+    streamed: Streamed
+    rows: Mapping[Axis, int]
+    peak: int
+    """The bytes held at once beside inputs and results, as estimated."""
+    dense: int
+    """The same in one piece."""
+    elements: int
+    """Of the largest value of a block."""
+
+
+class Blocks:
+    """The programs in blocks of one compiled loss, made when they are first needed."""
+
+    def __init__(self, compiled: Compiled) -> None:
+        self.compiled = compiled
+        self._made: dict[Key, Streamed | Prevented | None] = {}
+        self._extents: dict[Key, list[tuple[Axis, ...]]] = {}
+        self._plans: dict[object, Plan | None] = {}
+
+    def plan(self, key: Key, tensors: Mapping[str, Tensor], budget: int | None) -> Plan | None:
+        """How a call runs in blocks; None where it runs in one piece, which is then small, or cannot be cut."""
+        extents = self.extents(key)
+        if not extents:
+            return None
+        ready = self.ready(key).function.arguments
+        kind = (key, budget, *((t.shape, t.dtype, t.device) for t in (tensors[n] for n in ready)))
+        if kind not in self._plans:
+            if len(self._plans) >= _MOST:
+                self._plans.clear()
+            self._plans[kind] = self._planned(key, extents, {n: tensors[n] for n in ready}, budget)
+        return self._plans[kind]
+
+    def _planned(
+        self, key: Key, extents: Sequence[tuple[Axis, ...]], given: Mapping[str, Tensor], budget: int | None
+    ) -> Plan | None:
+        least = STREAM_FROM if budget is None else budget
+        sizes = sizes_of(self.compiled, given)
+        largest = max(prod(sizes.get(a.root, 1) for a in axes) for axes in extents)
+        if largest * _BYTES_EACH < least:
+            return None
+        made = self.made(key)
+        if not isinstance(made, Streamed):
+            return None
+        like = made.like(given)
+        whole = {axis: sizes[axis.root] for axis in made.schedule.axes}
+        dense = _peak(made, sizes, whole, like)
+        if dense <= least:
+            return None
+        allowed = budget if budget is not None else _room(like.device)
+        rows = _rows(made, sizes, whole, like, allowed, self.compiled.program.name)
+        return Plan(made, rows, _peak(made, sizes, rows, like), dense, _elements(made, sizes, rows))
+
+    def extents(self, key: Key) -> list[tuple[Axis, ...]]:
+        """The axes of the values that are larger than all that is given."""
+        if key not in self._extents:
+            _, outputs = self._outputs(key)
+            nodes = reachable(outputs.values())
+            computed = set(forms(outputs.values()).order)
+            held = varying(nodes)
+            self._extents[key] = [tuple(held[n]) for n in amplified(nodes, held) if n in computed]
+        return self._extents[key]
+
+    def made(self, key: Key) -> Streamed | Prevented | None:
+        """The program in blocks, None where nothing is large, or what prevents it."""
+        if key not in self._made:
+            self._made[key] = self._streamed(*self._outputs(key), self.ready(key).function.arguments)
+        return self._made[key]
+
+    def _outputs(self, key: Key) -> tuple[Lowered, dict[str, Node]]:
+        wanted, logged, updates = key
+        compiled = self.compiled
+        low = compiled.lowered if wanted else compiled.forward_only
+        outputs = (
+            {} if wanted and compiled.per_item is not None else compiled._outputs(low, logged=logged, updates=updates)
+        )
+        return low, outputs | {f"gradient of {n}": low.gradients[n] for n in wanted}
+
+    def ready(self, key: Key) -> Ready:
+        """The function in one piece."""
+        wanted, logged, updates = key
+        if wanted:
+            return self.compiled.gradients(wanted, logged=logged, updates=updates)
+        return self.compiled.values(logged=logged, updates=updates)
+
+    def _streamed(
+        self, low: Lowered, outputs: Mapping[str, Node], arguments: tuple[str, ...]
+    ) -> Streamed | Prevented | None:
+        compiled = self.compiled
+        try:
+            steps = schedule(low.graph, list(outputs.values()), frozenset(forms(outputs.values()).order))
+        except Prevented as prevented:
+            return prevented
+        if steps is None:
+            return None
+        program = compiled.program
+        axes = {f"{what} {d.name}": d.leaf.axes for d in program.declared for what in ("gradient of", "update")}
+        return streamed(program, low.graph, steps, outputs, arguments, program.name, compiled.ranges, axes)
+
+
+def sizes_of(compiled: Compiled, given: Mapping[str, Tensor]) -> dict[Axis, int]:
+    """The sizes of the axes of a call."""
+    found = {a.root: max(0, last - first + 1) for a, (first, last) in compiled.ranges.items()}
+    for declared in compiled.program.declared:
+        if declared.name in given:
+            for axis, size in zip(declared.leaf.axes, given[declared.name].shape, strict=True):
+                found.setdefault(axis.root, size)
+    return found
+
+
+@dataclass(eq=False)
+class Runner:
+    """Runs one kind of call, in blocks where it is large; called like the emitted function."""
+
+    blocks: Blocks
+    key: Key
+    budget: int | None
+    backend: str | None
+
+    def __call__(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        ready = self.blocks.ready(self.key)
+        plan = self.blocks.plan(self.key, dict(zip(ready.function.arguments, tensors, strict=True)), self.budget)
+        if plan is None:
+            found = ready.run(*tensors)
+            return found if isinstance(found, tuple) else (found,)
+        fast = through_inductor(self.backend, plan.elements, tensors[0].device)
+        return plan.streamed.run(tensors, plan.rows, fast=fast)
+
+
+def _peak(made: Streamed, sizes: Mapping[Axis, int], rows: Mapping[Axis, int], like: Tensor) -> int:
+    """The bytes of what the blocks hold at once at most."""
+    return max(
+        step.emitted.peak({**sizes, piece.block: rows[piece.of]}, like.element_size())
+        for step in made.steps
+        if (piece := step.emitted.piece).block is not None and piece.of is not None
+    )
+
+
+def _elements(made: Streamed, sizes: Mapping[Axis, int], rows: Mapping[Axis, int]) -> int:
+    return max(
+        step.emitted.largest({**sizes, piece.block: rows[piece.of]})
+        for step in made.steps
+        if (piece := step.emitted.piece).block is not None and piece.of is not None
+    )
+
+
+def _rows(
+    made: Streamed,
+    sizes: Mapping[Axis, int],
+    whole: Mapping[Axis, int],
+    like: Tensor,
+    allowed: int,
+    name: str,
+) -> dict[Axis, int]:
+    """As many places to a block as fit. All sweeps along an axis take the same, so that they see the same values."""
+    shares = 1.0
+    least = _peak(made, sizes, dict.fromkeys(whole, 1), like)
+    if least > allowed:
+        axes = ", ".join(f"`{a.name}`" for a in whole)
+        raise InputError(
+            f"`{name}` cannot run within {allowed:,} bytes: blocks of one place along {axes} hold {least:,} bytes"
+        )
+    rows = dict(whole)
+    while _peak(made, sizes, rows, like) > allowed:
+        shares /= 2
+        rows = {a: max(1, int(n * shares)) for a, n in whole.items()}
+    low, high = shares, min(1.0, 2 * shares)
+    for _ in range(8):
+        middle = (low + high) / 2
+        rows = {a: max(1, int(n * middle)) for a, n in whole.items()}
+        low, high = (middle, high) if _peak(made, sizes, rows, like) <= allowed else (low, middle)
+    return {a: _even(n, max(1, int(n * low))) for a, n in whole.items()}
+
+
+def _even(size: int, rows: int) -> int:
+    """Blocks of nearly the same length, in whole groups of sixteen where they are long."""
+    count = -(-size // rows)
+    rows = -(-size // count)
+    return rows // 16 * 16 if rows > 64 and size % rows else rows
+
+
+def _room(device: torch.device) -> int:
+    """The bytes that blocks may take where no budget is given."""
+    wanted = BLOCK.get(device.type, _BLOCK_ELSEWHERE)
+    return min(wanted, max(_free(device) // _SHARE, 2**20))
+
+
+def _free(device: torch.device) -> int:
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return _free_on_cpu()
+
+
+def _free_on_cpu() -> int:
+    """The memory that is available, where the system says so."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as lines:
+            for line in lines:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return 2**62

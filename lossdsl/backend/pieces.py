@@ -1,0 +1,201 @@
+"""Pieces of a program as torch source: functions of one block, which let go of large values when they are done.
+
+A sum over the blocks that is a product of two matrices is left to the caller, as the two matrices: it can add the
+product to what it has without holding it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+
+from lossdsl.backend.contraction import matrices
+from lossdsl.backend.emit import Emitter
+from lossdsl.backend.forms import Reduction
+from lossdsl.backend.source import Function, Writer
+from lossdsl.backend.text import Value
+from lossdsl.bind import BoundProgram
+from lossdsl.graph import BOOL, REAL, Axis, Node
+from lossdsl.streaming.cut import Piece
+
+Extent = tuple[tuple[Axis, ...], str]
+"""The axes and the kind of a value, which say how much memory it takes."""
+
+
+@dataclass(frozen=True)
+class Emitted:
+    """A piece in source. An output that is a product stands as two outputs, its factors."""
+
+    piece: Piece
+    function: Function
+    products: dict[str, tuple[Axis, ...]]
+    """The axes of the factors' product, by output: the first factor has the first of them."""
+    states: tuple[tuple[Extent, ...], ...]
+    """What is held at the same time, for each line."""
+
+    def peak(self, sizes: Mapping[Axis, int], wide: int) -> int:
+        """The bytes of what is held at once at most, for given sizes of axes and of real numbers."""
+        return max((sum(_bytes(e, sizes, wide) for e in state) for state in self.states), default=0)
+
+    def largest(self, sizes: Mapping[Axis, int]) -> int:
+        """The number of places of the largest value."""
+        extents = {axes for state in self.states for axes, _ in state}
+        return max((prod(sizes.get(a, sizes.get(a.root, 1)) for a in axes) for axes in extents), default=0)
+
+
+def _bytes(extent: Extent, sizes: Mapping[Axis, int], wide: int) -> int:
+    axes, kind = extent
+    return prod(sizes.get(a, sizes.get(a.root, 1)) for a in axes) * {BOOL: 1, REAL: wide}.get(kind, 8)
+
+
+class _BlockEmitter(Emitter):
+    """Notes what it names, and leaves products over the blocks to the caller."""
+
+    deferred: frozenset[Node] = frozenset()
+    products: dict[Node, tuple[Value, Value]]
+    given_names: dict[str, Value]
+
+    def named(self, value: Value, hint: str) -> Value:
+        found = super().named(value, hint)
+        if found is not value:
+            self.given_names[found.code] = found
+        return found
+
+    def _write(self, node: Node) -> Value:
+        form = self.plan.chosen.get(node)
+        if node in self.deferred and isinstance(form, Reduction) and form.product is not None:
+            factors = matrices(self, form)
+            if factors is not None:
+                self.products[node] = factors
+                return Value("None", 100, (), REAL)
+        return super()._write(node)
+
+
+def emit(
+    piece: Piece,
+    program: BoundProgram,
+    name: str,
+    ranges: Mapping[Axis, tuple[int, int]],
+    *,
+    known: Mapping[Node, str] | None = None,
+    leaf_axes: Mapping[str, tuple[Axis, ...]] | None = None,
+    owned: Container[str] = (),
+) -> Emitted:
+    """A piece as a function of its stand-ins and of `like`, a tensor of the dtype to compute in.
+
+    Those that are `owned` are needed by nothing else: they may be changed where they lie.
+    """
+    return _Writer(piece, program, ranges, known or {}, leaf_axes or {}, owned).emitted(name)
+
+
+class _Writer(Writer):
+    def __init__(
+        self,
+        piece: Piece,
+        program: BoundProgram,
+        ranges: Mapping[Axis, tuple[int, int]],
+        known: Mapping[Node, str],
+        leaf_axes: Mapping[str, tuple[Axis, ...]],
+        owned: Container[str],
+    ) -> None:
+        super().__init__(program, piece.outputs, ranges, known, leaf_axes, True, emitter=_BlockEmitter, like=True)
+        self.piece = piece
+        self.owned = {self.arguments[n] for n in self.leaves if n.attributes[0].name in owned}
+        emitter = self.emitter
+        assert isinstance(emitter, _BlockEmitter)
+        self.block_emitter = emitter
+        emitter.products, emitter.given_names = {}, {}
+        sums = {key for key, how in piece.totals.items() if how == "sum"}
+        emitter.deferred = frozenset(piece.outputs[key] for key in sums)
+
+    def _wide(self, names: Sequence[str]) -> str:
+        return f"{self.like}.dtype"
+
+    def _device(self, sized: Sequence[str]) -> str:
+        return f"{self.like}.device"
+
+    def emitted(self, name: str) -> Emitted:
+        function = self.write(name)
+        products = {
+            key: (
+                *(a for a in left.axes if a is not self.piece.block),
+                *(a for a in right.axes if a is not self.piece.block),
+            )
+            for key, node in self.piece.outputs.items()
+            for left, right in [self.block_emitter.products.get(node, (None, None))]
+            if left is not None and right is not None
+        }
+        return Emitted(self.piece, function, products, tuple(self._states()))
+
+    def _results(self) -> list[str]:
+        """One result for each output, two for a product."""
+        results: list[str] = []
+        for key, node in self.outputs.items():
+            factors = self.block_emitter.products.get(node)
+            results += [f.code for f in factors] if factors is not None else [self._kept(key, node)]
+        return results
+
+    def _kept(self, key: str, node: Node) -> str:
+        if key in self.leaf_axes:
+            return self._result(key, node)
+        emitter, axes = self.emitter, self.piece.axes[key]
+        value = emitter.values[node]
+        value = emitter.full(value, axes) if axes else emitter.tensor(value)
+        return emitter.named(value, "result").code if len(value.code) > 40 else value.code
+
+    def _finished(self, lines: list[str]) -> list[str]:
+        """The lines, with each large value let go of where it was used for the last time."""
+        if self.piece.block is None:
+            return self._in_place(lines)
+        large = {n for n, v in self.block_emitter.given_names.items() if len(v.axes) > 1}
+        last: dict[str, int] = {}
+        for number, line in enumerate(lines):
+            for word in set(re.findall(r"\b[a-z]\w*", line)) & large:
+                last[word] = number
+        gone: dict[int, list[str]] = {}
+        for word, number in last.items():
+            gone.setdefault(number, []).append(word)
+        result: list[str] = []
+        for number, line in enumerate(lines):
+            result.append(line)
+            if number in gone and not line.startswith("return"):
+                result.append(f"del {', '.join(sorted(gone[number]))}")
+        return result
+
+    def _in_place(self, lines: list[str]) -> list[str]:
+        """The lines, with zeros written where they belong if nothing else needs what was there.
+
+        So the gradient of a large parameter is not held twice.
+        """
+        scalars = {v.code for v in self.emitter.values.values() if not v.axes and v.kind == BOOL and v.is_name}
+        text = "\n".join(lines)
+
+        def written(match: re.Match[str]) -> str:
+            condition, name = match.groups()
+            once = len(re.findall(rf"\b{name}\b", text)) == 1
+            if condition not in scalars or name not in self.owned or not once:
+                return match[0]
+            return f"{name}.masked_fill_(~{condition}, 0)"
+
+        return re.sub(r"torch\.where\((\w+), (\w+), 0\)", written, text).split("\n")
+
+    def _states(self) -> Iterable[tuple[Extent, ...]]:
+        """What is held while each line runs: the values under names, and those that it makes on the way."""
+        names = self.block_emitter.given_names
+        held: dict[str, Extent] = {}
+        for line in self.finished:
+            if line.startswith("del "):
+                for word in line[4:].split(", "):
+                    held.pop(word, None)
+                continue
+            target = line.partition(" = ")[0]
+            value = names.get(target)
+            inside = [names[w] for w in set(re.findall(r"\b[a-z]\w*", line)) if w in names]
+            largest = max((v.axes for v in inside), key=len, default=())
+            steps = min(2, len(re.findall(r" [-+*/&|@] |\w\(", line)) - 1)
+            temporary = [(largest, REAL)] * max(0, steps)
+            if value is not None and value.axes:
+                held[target] = (value.axes, value.kind)
+            yield (*held.values(), *temporary)
