@@ -41,6 +41,9 @@ class Elaborator:
         self.module = module
         self.scope = scope
         self.graph = session.graph
+        filters = [along.filter for along in scope.along.values() if along.filter is not None]
+        self._brought = frozenset(axis for f in filters for axis in freely_combined(f))
+        """The axes that a filter of the caller brings by their index: `G` of `var[B where bag == G else 0](x)`."""
 
     def expression(self, e: ast.Expression) -> Node:
         """The node of an expression. Raises Failed after reporting what is wrong."""
@@ -123,11 +126,11 @@ class Elaborator:
         if len({node.axes for _, node in parts if node.axes}) < 2:
             return
         first, seen = parts[0]
-        axes, free = list(seen.axes), set(freely_combined(seen))
+        axes, free = list(seen.axes), {*freely_combined(seen), *self._brought}
         for syntax, node in parts[1:]:
             extra_left = [a for a in axes if a not in node.axes]
             extra_right = [a for a in node.axes if a not in axes]
-            theirs = freely_combined(node)
+            theirs = freely_combined(node) | self._brought
             if extra_left and extra_right and not (free.issuperset(extra_left) or theirs.issuperset(extra_right)):
                 raise self._outer_product(first, syntax, tuple(axes), node.axes, span)
             free = {a for a in (free | theirs) if (a in free or a not in axes) and (a in theirs or a not in node.axes)}

@@ -70,11 +70,19 @@ def _guarded(nodes: list[Node]) -> set[Node]:
             safe.update(node.arguments)
     # `any[K](f)` keeps the count of what f selects away from 0.
     chosen = {(n.arguments[0], n.attributes) for n in nodes if n.op.name == "any"}
-    safe.update(n for n in nodes if n.op.name == "sum" and (n.arguments[-1], n.attributes) in chosen)
+    safe.update(n for n in nodes if n.op.name == "sum" and (_counted(n), n.attributes) in chosen)
     for node in nodes:  # arguments stand before what uses them
         if node.op.name == "rename" and node.arguments[0] in safe:
             safe.add(node)
     return safe
+
+
+def _counted(node: Node) -> Node:
+    """What a sum counts: its filter, or the condition of `count[K](condition)`."""
+    body = node.arguments[-1]
+    if body.op.name == "select" and [a.value for a in body.arguments[1:] if a.is_constant] == [1, 0]:
+        return body.arguments[0]
+    return body
 
 
 def _below_one(nodes: list[Node]) -> set[Node]:
@@ -178,6 +186,12 @@ def _exp(node: Node, guarded: set[Node]) -> Findings:
 
 def _domain(node: Node, guarded: set[Node]) -> Findings:
     if node.op.family != "elementwise":
+        return
+    x = node.arguments[0]
+    if node.op.name in ("acos", "asin") and x.op.name == "sum" and x.range.within(node.op.domain[0]):
+        # A cosine of 1 is rounded to more than 1 as often as not.
+        advice = f"rounding can lead beyond it: `clamp(x, -1 + 1e-6, 1 - 1e-6)`; {_reached(x)}"
+        yield "W0507", {"function": node.op.name, "found": x.range, "advice": advice}
         return
     for position, x in enumerate(node.arguments):
         domain = node.op.domain[min(position, len(node.op.domain) - 1)]

@@ -14,10 +14,12 @@ from typing import Any
 
 from lossdsl import meanings, ranges
 from lossdsl.graph import BOOL, INT, REAL, Axis, Node, union
+from lossdsl.lengths import dot_range
 from lossdsl.multilinear import multilinear_range
 from lossdsl.ops import Leaf, Op, Over, Type, arithmetic, index_range, same
 from lossdsl.quadratic import quadratic_range
 from lossdsl.ranges import BOOLS, NATURALS, NONNEGATIVE, POSITIVE, REALS, UNIT, Interval, always, rising
+from lossdsl.shares import share_range
 
 OPEN_UNIT = Interval(0.0, 1.0, True, True)
 SIGNED_UNIT = Interval(-1.0, 1.0)
@@ -115,6 +117,15 @@ def _add(arguments: Sequence[Node], _attributes: Sequence[Any]) -> Type:
     return union(a.axes for a in arguments), arithmetic(arguments), interval
 
 
+def _mul(arguments: Sequence[Node], _attributes: Sequence[Any]) -> Type:
+    """A product; where it is a part divided by its whole, its range is narrower than that of its factors taken alone."""
+    interval = _product_range(*(a.range for a in arguments))
+    narrow = share_range(arguments)
+    if narrow is not None and not narrow.meet(interval).empty:
+        interval = narrow.meet(interval)
+    return union(a.axes for a in arguments), arithmetic(arguments), interval
+
+
 def _pow_kind(arguments: Sequence[Node]) -> str:
     base, exponent = arguments
     whole = exponent.kind == INT and exponent.range.nonnegative
@@ -122,8 +133,8 @@ def _pow_kind(arguments: Sequence[Node]) -> str:
 
 
 def _maximum_range(x: Interval, y: Interval) -> Interval:
-    low, low_closed = max((x.low, not x.low_open), (y.low, not y.low_open))
-    return Interval(low, x.join(y).high, not low_closed, x.join(y).high_open)
+    low, low_open = max((x.low, x.low_open), (y.low, y.low_open))
+    return Interval(low, x.join(y).high, low_open, x.join(y).high_open)
 
 
 def _minimum_range(x: Interval, y: Interval) -> Interval:
@@ -133,7 +144,7 @@ def _minimum_range(x: Interval, y: Interval) -> Interval:
 _ARITHMETIC = (
     Op(name="add", family="elementwise", arity=None, takes=("any",), gives=arithmetic, image=_sum_range, typed=_add, commutative=True,
        numpy=meanings.fold(lambda np, x, y: x + y), mpmath=lambda mp, *v: mp.fsum(v), sympy="Add", visible=False),
-    Op(name="mul", family="elementwise", arity=None, takes=("any",), gives=arithmetic, image=_product_range, commutative=True,
+    Op(name="mul", family="elementwise", arity=None, takes=("any",), gives=arithmetic, image=_product_range, typed=_mul, commutative=True,
        numpy=meanings.fold(lambda np, x, y: x * y), mpmath=lambda mp, *v: mp.fprod(v), sympy="Mul", visible=False),
     Op(name="pow", family="elementwise", arity=2, takes=("number",), gives=_pow_kind, image=ranges.power,
        domain=(POSITIVE, REALS), numpy=lambda np, x, y: np.power(x * 1.0, y * 1.0), mpmath=meanings.power,
@@ -341,13 +352,24 @@ def _sum_image(x: Interval, count: Interval) -> Interval:
     return ranges.multiply(x, count)
 
 
+def _sum(arguments: Sequence[Node], attributes: Sequence[Any]) -> Type:
+    """A sum along axes; one of the products of short vectors has a narrower range than that of its terms."""
+    over: Over = attributes[0]
+    body = arguments[0]
+    interval = _sum_image(body.range, NATURALS if len(arguments) > 1 else Interval(1.0))
+    narrow = dot_range(body, over.axes)
+    gone = set(over.axes)
+    axes = tuple(a for a in union(n.axes for n in arguments) if a not in gone)
+    return axes, arithmetic(arguments[:1]), interval if narrow is None else narrow.meet(interval)
+
+
 def _reduction(name: str, numpy: Any, mpmath: Any, **columns: Any) -> Op:
     return Op(name=name, family="reduce", numpy=numpy, mpmath=mpmath, **columns)
 
 
 _REDUCTIONS = (
     _reduction("sum", lambda np, x, axis: np.sum(x, axis=axis), lambda mp, v: mp.fsum(v), takes=("any",), gives=arithmetic,
-               image=_sum_image, neutral=Fraction(0), partials=("1",), latex=r"\sum_{{{k}}} {x}"),
+               image=_sum_image, typed=_sum, neutral=Fraction(0), partials=("1",), latex=r"\sum_{{{k}}} {x}"),
     _reduction("prod", lambda np, x, axis: np.prod(x, axis=axis), lambda mp, v: mp.fprod(v), takes=("any",),
                gives=arithmetic, image=lambda x, _: UNIT if x.within(UNIT) else (NONNEGATIVE if x.nonnegative else REALS),
                neutral=Fraction(1),

@@ -52,6 +52,11 @@ class Interval(NamedTuple):
     def nonzero(self) -> bool:
         return 0 not in self
 
+    @property
+    def closed(self) -> Interval:
+        """The same with both ends, which rounding reaches."""
+        return Interval(self.low, self.high)
+
     def within(self, other: Interval) -> bool:
         """Whether every value of this range lies in the other."""
         if self.empty:

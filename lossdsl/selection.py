@@ -8,6 +8,7 @@ from lossdsl import ast
 from lossdsl.build import conjuncts
 from lossdsl.elaborate import Elaborator
 from lossdsl.graph import BOOL, Axis, Node
+from lossdsl.ranges import Interval
 from lossdsl.scope import Along, along_of, described, free_copy_name, source_of
 
 
@@ -55,26 +56,29 @@ def without_siblings(elaborator: Elaborator, along: Along, body: Node) -> Along:
 def _check_possible(elaborator: Elaborator, syntax: ast.Expression, condition: Node) -> None:
     """A filter that nothing or everything passes is a mistake."""
     for part in conjuncts(condition):
-        truth = decided(part)
+        truth = decided(part, rounded=True)
         if truth is not None:
             advice = "nothing would ever be selected" if not truth else "everything is selected: remove the filter"
             place = part.span if part.span is not None and part.span.source is syntax.span.source else syntax.span
             raise elaborator.session.error("E0237", place, value=str(truth).lower(), advice=advice)
 
 
-def decided(condition: Node) -> bool | None:
-    """Whether ranges alone make a condition true or false."""
+def decided(condition: Node, *, rounded: bool = False) -> bool | None:
+    """Whether ranges alone make a condition true or false; if `rounded`, also of numbers that underflow or round up.
+
+    A softmax is above 0 as a real number, and a filter may leave out the places where it is 0 in floating point.
+    """
     if condition.is_constant:
         return bool(condition.value)
     if condition.op.name == "not":
-        inner = decided(condition.arguments[0])
+        inner = decided(condition.arguments[0], rounded=rounded)
         return None if inner is None else not inner
     if condition.op.name == "and":
-        parts = [decided(part) for part in condition.arguments]
+        parts = [decided(part, rounded=rounded) for part in condition.arguments]
         return False if False in parts else None if None in parts else True
     if condition.op.name not in ("eq", "lt", "le"):
         return None
-    x, y = (a.range for a in condition.arguments)
+    x, y = (_reached(a) if rounded else a.range for a in condition.arguments)
     if condition.op.name == "eq":
         return False if x.meet(y).empty else None
     strict = condition.op.name == "lt"
@@ -85,11 +89,19 @@ def decided(condition: Node) -> bool | None:
     return None
 
 
+def _reached(node: Node) -> Interval:
+    """The range of a value with the ends that rounding reaches; what is declared is taken at its word."""
+    return node.range if node.op.name == "leaf" else node.range.closed
+
+
 def check_filter(
     elaborator: Elaborator, e: ast.Call, along: Along, arguments: list[tuple[ast.Expression, Node]]
 ) -> None:
     """A filter may bring axes by their index (a segment), but not combine unrelated data by accident."""
     if along.filter is None or e.axes is None or e.axes.filter is None:
+        return
+    if {a for _, node in arguments for a in node.axes}.issuperset(along.filter.axes):
+        # Which arguments meet is said by what is called: `dot` crosses the axes that one of them lacks.
         return
     for syntax, node in arguments:
         if node.axes:

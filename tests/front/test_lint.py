@@ -39,6 +39,29 @@ SOUND = {
       hyper share: real = 0.1 where 0 < share <= 1
       minimize mean[B](exp(x - stop(log(share * exp(x) + (1 - share) * exp(other)))))
     """,
+    "a filter asks for a neighbour before the count of them divides": """
+      input z: real[B]
+      frozen label: int[B]
+      axis P like B
+      alike = label == label[B -> P] and P != B
+      near = sum[P where alike](z * z[B -> P])
+      minimize mean[B where any[P](alike) else 0](near / count[P](alike))
+    """,
+    "a share is at most one": """
+      input a: real[B] where a >= 0
+      input b: real[B] where b >= 1
+      minimize mean[B]((1.5 - a / (a + b))^0.5)
+    """,
+    "a cosine is at most one": """
+      input x: real[B, D]
+      input y: real[B, D]
+      minimize mean[B](sqrt(1.001 - cosine[D](x, y)))
+    """,
+    "a filter leaves out the places where a softmax is rounded to 0": """
+      input x: real[B, C] where |C| >= 2
+      p = softmax[C](x)
+      minimize mean[B](sum[C where p > 0](p * log(p)))
+    """,
 }
 DOUBTFUL = {
     "W0505": """
@@ -51,6 +74,11 @@ DOUBTFUL = {
       frozen low: real[B]
       frozen high: real[B] where high >= low
       minimize mean[B](x / (high - low))
+    """,
+    "W0507": """
+      input x: real[B, D]
+      input y: real[B, D]
+      minimize mean[B](acos(cosine[D](x, y)))
     """,
     "W0510": """
       input x: real[B]

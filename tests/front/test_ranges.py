@@ -68,6 +68,43 @@ def test_a_quadratic_is_bounded_by_its_vertex(formula: str, low: float, high: fl
     assert claimed(formula) == (low, high)
 
 
+# Where the whole may have a part below 0, nothing bounds the ratio.
+@pytest.mark.parametrize(
+    ("formula", "low", "high"),
+    [
+        ("p / (p + y)", 0, 1),
+        ("1 - p / (p + y)", 0, 1),
+        ("3 * p * y / (p + p * y)", 0, 3),
+        ("-p / sum[B](p)", -1, 0),
+        ("p / (p + z)", -math.inf, math.inf),
+        ("p / sum[B where z > 0](p)", 0, math.inf),
+    ],
+)
+def test_a_part_of_a_whole_is_at_most_the_whole(formula: str, low: float, high: float) -> None:
+    assert claimed(formula) == (low, high)
+
+
+@pytest.mark.parametrize(
+    ("formula", "low", "high"),
+    [
+        ("cosine[C](u, v)", -1, 1),
+        ("dot[C](normalize[C](u), softmax[C](v)) / 2", -0.5, 0.5),
+        ("sum[C](softmax[C](u) * softmax[C](v))", 0, 1),
+        ("dot[C where v > 0](normalize[C](u), normalize[C](v))", -1, 1),
+        ("dot[C](normalize[C](u), v)", -math.inf, math.inf),
+        ("dot[C](normalize[B](u), normalize[C](v))", -math.inf, math.inf),
+    ],
+)
+def test_a_cosine_is_at_most_one(formula: str, low: float, high: float) -> None:
+    inputs = "input u: real[B, C] input v: real[B, C]"
+    program = check_text(f"loss t {{ {inputs} metric seen = max[B]({formula}) minimize mean[B, C](u * v) }}").programs[
+        "t"
+    ]
+    (metric,) = program.metrics
+    found = Rewriter(program.graph).rebuild([metric.node])[metric.node].range
+    assert (found.low, found.high) == (low, high)
+
+
 @pytest.mark.parametrize(("formula", "reached"), [("p * p - p", -0.25), ("p - p * p", 0.25), ("p * (1 - p)", 0.25)])
 def test_squares_are_not_taken_for_linear(formula: str, reached: float) -> None:
     """At 1/2 these take a value that no corner shows."""
