@@ -20,6 +20,17 @@ def test_every_loss_that_a_paper_names_is_there() -> None:
     assert absent == []
 
 
+def test_every_loss_is_found_by_the_name_that_its_paper_gives_it() -> None:
+    found = {name: find(name) for paper in papers() for name in paper.definitions}
+    elsewhere = [
+        (name, wanted)
+        for paper in papers()
+        for name, wanted in paper.definitions.items()
+        if (entry := found[name]) is None or f"{entry.group}.{entry.name}" != wanted
+    ]
+    assert elsewhere == []
+
+
 def test_every_loss_belongs_to_a_paper() -> None:
     of_papers = {name for paper in papers() for name in paper.here}
     assert set(library()) - of_papers == OF_NO_PAPER
