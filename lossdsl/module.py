@@ -17,6 +17,7 @@ from lossdsl.backend.draws import draw
 from lossdsl.backend.guards import Guard, InputError, expected
 from lossdsl.backend.layout import Layout, flat
 from lossdsl.backend.repeats import MOST, Repeat, kind_of_call, repeat
+from lossdsl.backend.report import Report, report
 from lossdsl.backend.text import mangled
 from lossdsl.backend.validate import check_indices, check_values, explain
 from lossdsl.graph import BOOL, INT, Axis
@@ -133,20 +134,31 @@ class LossModule(nn.Module):
 
         return reference_value(self, args, kwargs)
 
-    def plan(self, *args: Tensor, **kwargs: Tensor) -> dict[str, Any]:
-        """How a call with these inputs would run."""
-        tensors = self._layout.arranged(self._guard.bind(args, kwargs))
+    def plan(self, *args: Tensor | Mapping[str, Sequence[int]], **kwargs: Tensor) -> Report:
+        """How a call with these inputs would run: in one piece or in blocks, why, and what that takes.
+
+        Instead of tensors it takes their shapes, `loss.plan({"hidden": (4096, 512), ...})`, and then allocates nothing.
+        """
+        shapes = args[0] if len(args) == 1 else None
+        given = self._imagined(shapes) if isinstance(shapes, Mapping) else self._guard.bind(args, kwargs)
+        tensors = self._layout.arranged(given)
         sizes = self._guard.check(tensors, ())
-        ready = self.compiled.gradients(tuple(self.compiled.learners), logged=False, updates=False)
-        count = choice.elements(ready.function.elements, {a.name: s for a, s in sizes.items()})
+        tensors = self._layout.flattened(tensors)
         device = next(iter(tensors.values())).device
-        inductor = choice.through_inductor(self.backend, count, device)
-        return {
-            "backend": "inductor" if inductor else "eager",
-            "largest": count,
-            "inductor from": choice.INDUCTOR_FROM,
-            "gradients": "in forward" if self.compiled.per_item is None else "in backward",
+        for declared in (*self.compiled.held, *self._draws):
+            shape = [sizes.get(a.root, 1) for a in declared.leaf.axes]
+            tensors[declared.name] = torch.empty(shape, dtype=_DTYPES.get(declared.leaf.kind), device=device)
+        if self._counts:
+            tensors["step"] = torch.empty((), dtype=torch.int64, device=device)
+        return report(self._blocks, tensors, (self._learners, False, False), self.memory_budget, self.backend)
+
+    def _imagined(self, shapes: Mapping[str, Sequence[int]]) -> dict[str, Tensor]:
+        """Tensors of some shapes that hold nothing."""
+        kinds = {e.name: e.kind for e in self._guard.inputs}
+        empty = {
+            n: torch.empty(tuple(s), dtype=_DTYPES.get(kinds.get(n, "")), device="meta") for n, s in shapes.items()
         }
+        return self._guard.bind((), empty)
 
     def extra_repr(self) -> str:
         return ", ".join([self.name, *(f"{n}: {t}" for n, t in self.inputs.items())])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -15,7 +16,7 @@ from lossdsl.backend.compiled import Compiled, Ready
 from lossdsl.backend.forms import forms
 from lossdsl.backend.guards import InputError
 from lossdsl.backend.streamed import Streamed, streamed
-from lossdsl.graph import Axis, Node, reachable
+from lossdsl.graph import REAL, Axis, Node, in_order, reachable
 from lossdsl.lower import Lowered
 from lossdsl.streaming.stages import Prevented, schedule
 from lossdsl.streaming.varying import amplified, varying
@@ -45,6 +46,8 @@ class Plan:
     """The same in one piece."""
     elements: int
     """Of the largest value of a block."""
+    large: tuple[tuple[Axis, ...], ...]
+    """The axes of the values that are larger than all inputs."""
 
 
 class Blocks:
@@ -55,6 +58,7 @@ class Blocks:
         self._made: dict[Key, Streamed | Prevented | None] = {}
         self._extents: dict[Key, list[tuple[Axis, ...]]] = {}
         self._plans: dict[object, Plan | None] = {}
+        self._warned = False
 
     def plan(self, key: Key, tensors: Mapping[str, Tensor], budget: int | None) -> Plan | None:
         """How a call runs in blocks; None where it runs in one piece, which is then small, or cannot be cut."""
@@ -78,6 +82,8 @@ class Blocks:
         if largest * _BYTES_EACH < least:
             return None
         made = self.made(key)
+        if isinstance(made, Prevented):
+            self._refuse(made, largest * like_size(self.compiled, given), least, budget)
         if not isinstance(made, Streamed):
             return None
         like = made.like(given)
@@ -87,12 +93,38 @@ class Blocks:
             return None
         allowed = budget if budget is not None else _room(like.device)
         rows = _rows(made, sizes, whole, like, allowed, self.compiled.program.name)
-        return Plan(made, rows, _peak(made, sizes, rows, like), dense, _elements(made, sizes, rows))
+        large = tuple(dict.fromkeys(in_order(axes) for axes in extents))
+        return Plan(made, rows, _peak(made, sizes, rows, like), dense, _elements(made, sizes, rows), large)
+
+    def _refuse(self, prevented: Prevented, size: int, least: int, budget: int | None) -> None:
+        """Say that a large loss runs in one piece, and why; refuse it where a budget was given."""
+        if size <= least:
+            return
+        name = self.compiled.program.name
+        if budget is not None:
+            raise InputError(f"`{name}` cannot run within {budget:,} bytes: {described(prevented)}")
+        if not self._warned:
+            self._warned = True
+            warnings.warn(f"lossdsl: `{name}` holds large values: {described(prevented)}", stacklevel=7)
+
+    def dense(self, key: Key, given: Mapping[str, Tensor]) -> int:
+        """The bytes that a call in one piece holds at once, as estimated."""
+        sizes = sizes_of(self.compiled, given)
+        made = self.made(key) if self.extents(key) else None
+        if isinstance(made, Streamed):
+            return _peak(made, sizes, {a: sizes[a.root] for a in made.schedule.axes}, made.like(given))
+        largest = max((prod(sizes.get(n, 1) for n in e) for e in self._named(key)), default=0)
+        return largest * like_size(self.compiled, given)
+
+    def _named(self, key: Key) -> list[list[Axis]]:
+        """The axes of the largest values of the code in one piece."""
+        roots = {a.name: a.root for axes in self.compiled.program.axes.values() for a in axes}
+        return [[roots[n] for n in names if n in roots] for names in self.ready(key).function.elements]
 
     def extents(self, key: Key) -> list[tuple[Axis, ...]]:
         """The axes of the values that are larger than all that is given."""
         if key not in self._extents:
-            _, outputs = self._outputs(key)
+            _, outputs = self.outputs(key)
             nodes = reachable(outputs.values())
             computed = set(forms(outputs.values()).order)
             held = varying(nodes)
@@ -102,10 +134,11 @@ class Blocks:
     def made(self, key: Key) -> Streamed | Prevented | None:
         """The program in blocks, None where nothing is large, or what prevents it."""
         if key not in self._made:
-            self._made[key] = self._streamed(*self._outputs(key), self.ready(key).function.arguments)
+            self._made[key] = self._streamed(*self.outputs(key), self.ready(key).function.arguments)
         return self._made[key]
 
-    def _outputs(self, key: Key) -> tuple[Lowered, dict[str, Node]]:
+    def outputs(self, key: Key) -> tuple[Lowered, dict[str, Node]]:
+        """What a kind of call computes, by name, and the program it is of."""
         wanted, logged, updates = key
         compiled = self.compiled
         low = compiled.lowered if wanted else compiled.forward_only
@@ -134,6 +167,29 @@ class Blocks:
         program = compiled.program
         axes = {f"{what} {d.name}": d.leaf.axes for d in program.declared for what in ("gradient of", "update")}
         return streamed(program, low.graph, steps, outputs, arguments, program.name, compiled.ranges, axes)
+
+
+def described(prevented: Prevented) -> str:
+    """Which operation keeps a loss in one piece."""
+    node = prevented.node
+    name = node.op.name
+    if not prevented.axes:
+        axes = ", ".join(f"`{a.name}`" for a in in_order(node.axes))
+        return f"it runs in one piece, as there is no axis that all its large values have ({name} over {axes}{_line(node)})"
+    axes = ", ".join(f"`{a.name}`" for a in prevented.axes)
+    return f"it runs in one piece, as `{name}`{_line(node)} needs all of {axes} at once"
+
+
+def _line(node: Node) -> str:
+    if node.span is None:
+        return ""
+    return f" in line {node.span.source.position(node.span.start)[0]}"
+
+
+def like_size(compiled: Compiled, given: Mapping[str, Tensor]) -> int:
+    """The bytes of a number that the loss computes with."""
+    real = [given[d.name].element_size() for d in compiled.program.declared if d.leaf.kind == REAL and d.name in given]
+    return max([4, *real])
 
 
 def sizes_of(compiled: Compiled, given: Mapping[str, Tensor]) -> dict[Axis, int]:
@@ -219,7 +275,8 @@ def _even(size: int, rows: int) -> int:
 
 def _room(device: torch.device) -> int:
     """The bytes that blocks may take where no budget is given."""
-    wanted = BLOCK.get(device.type, _BLOCK_ELSEWHERE)
+    kind = device.type if device.type != "meta" or torch.cuda.is_available() else "cpu"
+    wanted = BLOCK.get(kind, _BLOCK_ELSEWHERE)
     return min(wanted, max(_free(device) // _SHARE, 2**20))
 
 

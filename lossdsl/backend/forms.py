@@ -83,10 +83,12 @@ class Written:
     label: Node
     inside: Node
     outside: Node
+    mask: Node | None = None
+    """Where the value counts; it is 0 elsewhere."""
 
     @property
     def needs(self) -> tuple[Node, ...]:
-        return (self.label, self.inside, self.outside)
+        return (self.label, self.inside, self.outside, *((self.mask,) if self.mask is not None else ()))
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,20 @@ class Softmax:
     @property
     def needs(self) -> tuple[Node, ...]:
         return (self.total,)
+
+
+@dataclass(frozen=True)
+class Joined:
+    """A logsumexp over all places, from that over all but the place a label names."""
+
+    others: Node
+    body: Node
+    axis: Axis
+    label: Node
+
+    @property
+    def needs(self) -> tuple[Node, ...]:
+        return (self.others, self.body, self.label)
 
 
 @dataclass(frozen=True)
@@ -117,7 +133,7 @@ class Sum:
         return self.size, frozenset((sign * s, term) for s, term in self.terms)
 
 
-Form = Product | Reduction | Written | Softmax | Sum
+Form = Product | Reduction | Written | Softmax | Joined | Sum
 
 
 @dataclass(frozen=True)
@@ -151,6 +167,17 @@ def forms(roots: Iterable[Node]) -> Forms:
         uses.update(form.needs if form is not None else node.arguments)
     raw = _raw(order, chosen, set(roots))
     return Forms(tuple(reversed(order)), uses, chosen, raw, frozenset(n for n in order if chooser.is_real(n)))
+
+
+def products(plan: Forms) -> list[tuple[Axis, ...]]:
+    """The axes over which each product of matrices runs."""
+    found = []
+    for form in plan.chosen.values():
+        if isinstance(form, Reduction) and (form.product is not None or form.pair is not None):
+            axes = {a for n in form.needs for a in n.axes}
+            if len(axes) > 2:
+                found.append(in_order(axes))
+    return found
 
 
 def _held(nodes: Sequence[Node]) -> dict[Node, frozenset[Axis]]:
@@ -189,10 +216,13 @@ class _Chooser:
         if node.op.name == "add":
             return self._sum(node)
         if node.op.name == "select":
-            return self._written(node)
+            return self._masked(node) or self._written(node)
         if node.op.name == "exp":
             return self._softmax(node)
         if node.op.family == "reduce":
+            joined = self._joined(node) if node not in self.totals else None
+            if joined is not None:
+                return joined
             form = _reduction(node, self.held, self.users)
             form = self._with_holes(node, form)
             return replace(form, shared=node in self.totals, averaged=node in self.averages)
@@ -251,13 +281,48 @@ class _Chooser:
                 continue
             form = _reduction(total, self.held, self.users)
             if form.dense and set(form.axes) <= self.held[form.body] and self._counts_inside(node, form):
-                self.totals.add(total)
+                joined = self._joined(total) if total not in self.totals else None
+                without = joined is not None and self._counts_elsewhere(node, joined)
+                self.totals.add(joined.others if joined is not None and without else total)
                 return Softmax(total)
         return None
+
+    def _joined(self, total: Node) -> Joined | None:
+        """A logsumexp that is also there without the place that a label names."""
+        if total.op.name != "logsumexp" or len(total.arguments) > 1:
+            return None
+        body, over = total.arguments[0], total.attributes[0]
+        for other in self.users[body]:
+            alike = other.op is total.op and other.number < total.number and other.attributes[0].axes == over.axes
+            if alike and len(other.arguments) > 1:
+                form = self._with_holes(other, _reduction(other, self.held, self.users))
+                if len(form.holes) == 1 and not form.parts:
+                    return Joined(other, body, *form.holes[0])
+        return None
+
+    def _counts_elsewhere(self, node: Node, joined: Joined) -> bool:
+        """Whether a softmax is used nowhere at a label, and nowhere where the label is none."""
+        parts = [joined.others.arguments[1]]
+        if joined.label.attributes[0].sentinel is not None:
+            valid = self._not_sentinel(joined.label)
+            if valid is None:
+                return False
+            parts.append(valid)
+        return all(self.coverage.counts_only_where(node, part) for part in parts)
 
     def _counts_inside(self, node: Node, form: Reduction) -> bool:
         """Whether a softmax is used nowhere but where its logsumexp looks."""
         return all(self.coverage.counts_only_where(node, part) for part in form.parts)
+
+    def _masked(self, node: Node) -> Written | None:
+        """Rows of a value that is another one at a label. They are chosen before it is written, not in one more pass."""
+        condition, then, otherwise = node.arguments
+        if not (otherwise.is_constant and otherwise.value == 0) or then.op.name != "select" or then in self.roots:
+            return None
+        form = self._written(then) if len(self.users[then]) == 1 else None
+        if form is None or form.axis in self.held[condition] or not self.held[condition] <= self.held[form.outside]:
+            return None
+        return replace(form, mask=condition)
 
     def _written(self, node: Node) -> Written | None:
         condition, then, otherwise = node.arguments

@@ -14,6 +14,7 @@ from math import prod
 from lossdsl.backend.contraction import matrices
 from lossdsl.backend.emit import Emitter
 from lossdsl.backend.forms import Reduction
+from lossdsl.backend.forms import products as work
 from lossdsl.backend.source import Function, Writer
 from lossdsl.backend.text import Value
 from lossdsl.bind import BoundProgram
@@ -34,6 +35,8 @@ class Emitted:
     """The axes of the factors' product, by output: the first factor has the first of them."""
     states: tuple[tuple[Extent, ...], ...]
     """What is held at the same time, for each line."""
+    work: tuple[tuple[Axis, ...], ...]
+    """The axes over which each product of matrices runs."""
 
     def peak(self, sizes: Mapping[Axis, int], wide: int) -> int:
         """The bytes of what is held at once at most, for given sizes of axes and of real numbers."""
@@ -127,7 +130,7 @@ class _Writer(Writer):
             for left, right in [self.block_emitter.products.get(node, (None, None))]
             if left is not None and right is not None
         }
-        return Emitted(self.piece, function, products, tuple(self._states()))
+        return Emitted(self.piece, function, products, tuple(self._states()), tuple(work(self.plan)))
 
     def _results(self) -> list[str]:
         """One result for each output, two for a product."""

@@ -25,6 +25,7 @@ COMMANDS: dict[str, str] = {
     "show": "print a loss: its inputs, ranges, terms, laws and text",
     "compile": "write a loss as a torch file that needs no lossdsl",
     "verify": "try a loss against the meaning of its text, and its laws",
+    "plan": "tell how a loss of given sizes would run, and in how much memory",
     "explain": "tell what a code such as E0212 means",
     "completion": "print a completion script for your shell",
 }
