@@ -10,6 +10,7 @@ from lossdsl.derivative import gradients
 from lossdsl.graph import REAL, Node
 from lossdsl.program import Declared, Program
 from lossdsl.rewrite.engine import Firing, Rewriter
+from lossdsl.rewrite.labels import told_apart_last
 
 
 @dataclass(eq=False)
@@ -64,5 +65,7 @@ def _finish(rewriter: Rewriter, roots: list[Node]) -> tuple[dict[Node, Node], li
     """Algebra, then the forms that have the best code; what stands for each root."""
     replaced, gains = improve(rewriter, roots)
     better = [replaced.get(r, r) for r in roots]
+    apart = told_apart_last(rewriter, better)
+    better = [apart[r] for r in better]
     specialised = Rewriter(rewriter, "specialise").rebuild(better)
     return {root: specialised[now] for root, now in zip(roots, better, strict=True)}, gains

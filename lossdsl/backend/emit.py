@@ -14,7 +14,7 @@ from fractions import Fraction
 
 from lossdsl.backend import arithmetic, reductions
 from lossdsl.backend.arithmetic import multiplied
-from lossdsl.backend.forms import Forms, Product, Reduction, Softmax, Sum, Written
+from lossdsl.backend.forms import Forms, Joined, Product, Reduction, Softmax, Sum, Written
 from lossdsl.backend.text import Names, Value, aligned, constant, in_order, negated, tuple_text
 from lossdsl.backend.torch_ops import ATOM, COMPARE, LINES, PREAMBLES, SUM, TERNARY, UNARY
 from lossdsl.graph import BOOL, INT, REAL, Axis, Node
@@ -67,7 +67,9 @@ class Emitter:
         self._all_products = {f for f in plan.chosen.values() if isinstance(f, Product)}
         self._sums = Counter(f.same(s) for f in plan.chosen.values() if isinstance(f, Sum) for s in (1, -1))
         self.partitions: dict[Node, tuple[Value, Value]] = {}
-        """Of logsumexps: the exponentials, and their sum."""
+        """Of logsumexps: the exponentials, and what to divide them by."""
+        self.totals: dict[Node, tuple[Value, Value]] = {}
+        """Of logsumexps: what was subtracted before the exponentials were taken, and their sum."""
         self.shares: dict[Node, tuple[Value, Value]] = {}
         """Of the softmaxes made of them, the same."""
         self.helpers: set[str] = set()
@@ -202,6 +204,8 @@ class Emitter:
             return self._counted(node, reductions.write(self, node, form))
         if isinstance(form, Sum) or node.op.name == "add":
             return arithmetic.write_sum(self, node, form if isinstance(form, Sum) else None)
+        if isinstance(form, Joined):
+            return reductions.write_joined(self, node, form)
         if isinstance(form, Written):
             return self._written(form)
         if isinstance(form, Softmax):
@@ -371,8 +375,15 @@ class Emitter:
         return replace(form, coefficient=-form.coefficient) in self._all_products
 
     def _written(self, form: Written) -> Value:
-        inside = self.real(self.values[form.inside])
-        return self.written(self.values[form.outside], form.axis, self.values[form.label], inside)
+        inside, outside = self.real(self.values[form.inside]), self.values[form.outside]
+        if form.mask is not None:
+            inside, outside = (self._where(self.values[form.mask], v) for v in (inside, outside))
+        return self.written(outside, form.axis, self.values[form.label], inside)
+
+    def _where(self, condition: Value, x: Value) -> Value:
+        """x where a condition holds, and 0 elsewhere."""
+        axes = in_order((*condition.axes, *x.axes))
+        return Value(f"torch.where({aligned(condition, axes)}, {aligned(self.tensor(x), axes)}, 0)", ATOM, axes, REAL)
 
     def written(self, x: Value, axis: Axis, label: Value, inside: Value) -> Value:
         """x with another value where the axis equals a label, which lies inside the axis."""

@@ -64,8 +64,10 @@ def _logsumexp(emitter: Emitter, node: Node, form: Reduction, body: Value) -> Va
     shifted = f"torch.exp({body.at(SUM)} - {aligned(highest, body.axes, PRODUCT)})"
     exponentials = emitter.named(Value(shifted, ATOM, body.axes, REAL), "exponential")
     total = emitter.named(Value(f"{exponentials.code}.sum({dims})", ATOM, rest, REAL), "partition")
-    emitter.partitions[node] = exponentials, total
-    emitter.highest[node] = highest
+    # A sum of exponentials is at least 1. Of nothing it is 0, where nothing is to be divided by it.
+    divisor = Value(f"{total.code}.clamp(min=1)", ATOM, rest, REAL) if form.holes else total
+    emitter.partitions[node] = exponentials, emitter.named(divisor, "divisor")
+    emitter.totals[node] = highest, total
     return Value(f"{highest.code} + torch.log({total.code})", SUM, rest, REAL)
 
 
@@ -76,8 +78,9 @@ def write_joined(emitter: Emitter, node: Node, form: Joined) -> Value:
     picked = emitter.named(picked, "picked")
     axes = in_order((*others.axes, *picked.axes))
     if form.others in emitter.partitions:
-        exponentials, rest = emitter.partitions[form.others]
-        highest = aligned(emitter.highest[form.others], axes, PRODUCT)
+        exponentials, _ = emitter.partitions[form.others]
+        above, rest = emitter.totals[form.others]
+        highest = aligned(above, axes, PRODUCT)
         total = f"{aligned(rest, axes, SUM)} + torch.exp({aligned(picked, axes, SUM)} - {highest})"
         emitter.partitions[node] = exponentials, emitter.named(Value(total, SUM, axes, REAL), "partition")
     return Value(f"torch.logaddexp({aligned(others, axes)}, {aligned(picked, axes)})", ATOM, axes, REAL)
