@@ -117,18 +117,18 @@ class Binding:
             raise self._do_not_fit(e, word)
         for axis in free:
             take = spare if axis.pack else 1
-            self.axes.bind(axis.name, tuple(self._distinct(axis.name, a) for a in rest[:take]))
+            self.axes.bind(axis.name, tuple(self._distinct(axis, a) for a in rest[:take]))
             rest = rest[take:]
 
     def _taken(self, axis: Axis) -> bool:
         """Whether another axis of the loss is this one of the caller."""
         return any(axis in along.axes for along in self.scope.along.values())
 
-    def _distinct(self, name: str, axis: Axis) -> Axis:
+    def _distinct(self, name: ast.AxisName, axis: Axis) -> Axis:
         """The caller's axis, or where another axis of the loss is that one, a copy."""
         if not self._taken(axis):
             return axis
-        copy = Axis(name, pack=axis.pack, base=axis)
+        copy = Axis(f"{name.name}_{axis.name}" if name.pack else name.name, pack=axis.pack, base=axis)
         self.copied[copy] = axis
         return copy
 
