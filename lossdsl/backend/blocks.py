@@ -18,7 +18,7 @@ from lossdsl.backend.guards import InputError
 from lossdsl.backend.streamed import Streamed, streamed
 from lossdsl.graph import REAL, Axis, Node, in_order, reachable
 from lossdsl.lower import Lowered
-from lossdsl.streaming.stages import Prevented, schedule
+from lossdsl.streaming.stages import Prevented, Schedule, schedules
 from lossdsl.streaming.varying import amplified, varying
 
 STREAM_FROM = 2**26
@@ -55,7 +55,8 @@ class Blocks:
 
     def __init__(self, compiled: Compiled) -> None:
         self.compiled = compiled
-        self._made: dict[Key, Streamed | Prevented | None] = {}
+        self._ways: dict[Key, list[Schedule] | Prevented] = {}
+        self._made: dict[tuple[Key, int], Streamed] = {}
         self._extents: dict[Key, list[tuple[Axis, ...]]] = {}
         self._plans: dict[object, Plan | None] = {}
         self._warned = False
@@ -81,17 +82,21 @@ class Blocks:
         largest = max(prod(sizes.get(a.root, 1) for a in axes) for axes in extents)
         if largest * _BYTES_EACH < least:
             return None
-        made = self.made(key)
-        if isinstance(made, Prevented):
-            self._refuse(made, largest * like_size(self.compiled, given), least, budget)
-        if not isinstance(made, Streamed):
+        ways = self.ways(key)
+        if isinstance(ways, Prevented):
+            self._refuse(ways, largest * like_size(self.compiled, given), least, budget)
             return None
-        like = made.like(given)
-        whole = {axis: sizes[axis.root] for axis in made.schedule.axes}
+        allowed = budget if budget is not None else _room(next(iter(given.values())).device)
+        first = self._program(key, 0)
+        like = first.like(given)
+        if _peak(first, sizes, _whole(first, sizes), like) <= least:
+            return None
+        # The way with the least work may need long blocks: a pair of whole sequences, say.
+        ordered = (self._program(key, number) for number in range(len(ways)))
+        fits = (p for p in ordered if _peak(p, sizes, dict.fromkeys(p.schedule.axes, 1), like) <= allowed)
+        made = next(fits, first)
+        whole = _whole(made, sizes)
         dense = _peak(made, sizes, whole, like)
-        if dense <= least:
-            return None
-        allowed = budget if budget is not None else _room(like.device)
         rows = _rows(made, sizes, whole, like, allowed, self.compiled.program.name)
         large = tuple(dict.fromkeys(in_order(axes) for axes in extents))
         return Plan(made, rows, _peak(made, sizes, rows, like), dense, _elements(made, sizes, rows), large)
@@ -112,7 +117,7 @@ class Blocks:
         sizes = sizes_of(self.compiled, given)
         made = self.made(key) if self.extents(key) else None
         if isinstance(made, Streamed):
-            return _peak(made, sizes, {a: sizes[a.root] for a in made.schedule.axes}, made.like(given))
+            return _peak(made, sizes, _whole(made, sizes), made.like(given))
         largest = max((prod(sizes.get(n, 1) for n in e) for e in self._named(key)), default=0)
         return largest * like_size(self.compiled, given)
 
@@ -131,11 +136,30 @@ class Blocks:
             self._extents[key] = [tuple(held[n]) for n in amplified(nodes, held) if n in computed]
         return self._extents[key]
 
+    def ways(self, key: Key) -> list[Schedule] | Prevented:
+        """The ways to run in blocks, the least work first, or what prevents it; none where nothing is large."""
+        if key not in self._ways:
+            low, outputs = self.outputs(key)
+            try:
+                computed = frozenset(forms(outputs.values()).order)
+                self._ways[key] = schedules(low.graph, list(outputs.values()), computed)
+            except Prevented as prevented:
+                self._ways[key] = prevented
+        return self._ways[key]
+
     def made(self, key: Key) -> Streamed | Prevented | None:
-        """The program in blocks, None where nothing is large, or what prevents it."""
-        if key not in self._made:
-            self._made[key] = self._streamed(*self.outputs(key), self.ready(key).function.arguments)
-        return self._made[key]
+        """The program in blocks with the least work, None where nothing is large, or what prevents it."""
+        ways = self.ways(key)
+        if isinstance(ways, Prevented):
+            return ways
+        return self._program(key, 0) if ways else None
+
+    def _program(self, key: Key, number: int) -> Streamed:
+        if (key, number) not in self._made:
+            ways = self.ways(key)
+            assert isinstance(ways, list)
+            self._made[key, number] = self._streamed(key, ways[number])
+        return self._made[key, number]
 
     def outputs(self, key: Key) -> tuple[Lowered, dict[str, Node]]:
         """What a kind of call computes, by name, and the program it is of."""
@@ -154,18 +178,12 @@ class Blocks:
             return self.compiled.gradients(wanted, logged=logged, updates=updates)
         return self.compiled.values(logged=logged, updates=updates)
 
-    def _streamed(
-        self, low: Lowered, outputs: Mapping[str, Node], arguments: tuple[str, ...]
-    ) -> Streamed | Prevented | None:
+    def _streamed(self, key: Key, steps: Schedule) -> Streamed:
+        low, outputs = self.outputs(key)
         compiled = self.compiled
-        try:
-            steps = schedule(low.graph, list(outputs.values()), frozenset(forms(outputs.values()).order))
-        except Prevented as prevented:
-            return prevented
-        if steps is None:
-            return None
         program = compiled.program
         axes = {f"{what} {d.name}": d.leaf.axes for d in program.declared for what in ("gradient of", "update")}
+        arguments = self.ready(key).function.arguments
         return streamed(program, low.graph, steps, outputs, arguments, program.name, compiled.ranges, axes)
 
 
@@ -228,6 +246,11 @@ def _peak(made: Streamed, sizes: Mapping[Axis, int], rows: Mapping[Axis, int], l
         for step in made.steps
         if (piece := step.emitted.piece).block is not None and piece.of is not None
     )
+
+
+def _whole(made: Streamed, sizes: Mapping[Axis, int]) -> dict[Axis, int]:
+    """One block of everything."""
+    return {axis: sizes[axis.root] for axis in made.schedule.axes}
 
 
 def _elements(made: Streamed, sizes: Mapping[Axis, int], rows: Mapping[Axis, int]) -> int:

@@ -14,6 +14,7 @@ from lossdsl.backend import choice
 from lossdsl.backend.autograd import Key
 from lossdsl.backend.blocks import STREAM_FROM, Blocks, Plan, described, sizes_of
 from lossdsl.backend.forms import forms, products
+from lossdsl.backend.guards import InputError
 from lossdsl.graph import Axis
 from lossdsl.streaming.stages import Prevented
 
@@ -94,7 +95,11 @@ def report(blocks: Blocks, tensors: Mapping[str, Tensor], key: Key, budget: int 
     ready = blocks.ready(key)
     given = {n: tensors[n] for n in ready.function.arguments}
     sizes = sizes_of(blocks.compiled, given)
-    plan = blocks.plan(key, tensors, budget)
+    plan, refusal = None, ""
+    try:
+        plan = blocks.plan(key, tensors, budget)
+    except InputError as problem:
+        refusal = str(problem)
     device = next(iter(given.values())).device
     named = {a.name: s for a, s in sizes.items()}
     elements = plan.elements if plan is not None else choice.elements(ready.function.elements, named)
@@ -106,7 +111,7 @@ def report(blocks: Blocks, tensors: Mapping[str, Tensor], key: Key, budget: int 
     saved = sum(t.numel() * t.element_size() for t in kept.values()) if blocks.compiled.per_item is None else 0
     return Report(
         "blocks" if plan is not None else "one piece",
-        _why(blocks, plan, made, dense, budget),
+        refusal or _why(plan, made, dense, budget),
         "inductor" if inductor else "eager",
         named,
         {a.name: n for a, n in plan.rows.items()} if plan is not None else {},
@@ -119,7 +124,7 @@ def report(blocks: Blocks, tensors: Mapping[str, Tensor], key: Key, budget: int 
     )
 
 
-def _why(blocks: Blocks, plan: Plan | None, made: object, dense: int, budget: int | None) -> str:
+def _why(plan: Plan | None, made: object, dense: int, budget: int | None) -> str:
     limit = f"the budget of {shown(budget)}" if budget is not None else f"{shown(STREAM_FROM)}, from which blocks pay"
     if plan is not None:
         large = ", ".join(dict.fromkeys(f"[{', '.join(a.name for a in axes)}]" for axes in plan.large))

@@ -86,29 +86,27 @@ class Schedule:
         return tuple(dict.fromkeys(s.axis for s in self.steps if isinstance(s, Sweep)))
 
 
-def schedule(graph: Builder, roots: Sequence[Node], computed: Container[Node]) -> Schedule | None:
-    """The steps for some roots, or None where no value is larger than what is given. Raises Prevented.
+def schedules(graph: Builder, roots: Sequence[Node], computed: Container[Node]) -> list[Schedule]:
+    """The ways to compute some roots in blocks, the least work first; none where no value is larger than what is given.
 
-    `computed` are the nodes that code in one piece would hold: not the terms of a product of matrices, say.
+    `computed` are the nodes that code in one piece would hold: not the terms of a product of matrices, say. Raises
+    Prevented where there is no way.
     """
     nodes = reachable(roots)
     held = varying(nodes)
     large = amplified(nodes, held)
     if not any(n in computed for n in large):
-        return None
-    best: Schedule | None = None
+        return []
+    found: list[Schedule] = []
     obstacle: Prevented | None = None
     for axes in _choices(_groups(large), held):
         try:
-            found = _scheduled(graph, roots, axes)
+            found.append(_scheduled(graph, roots, axes))
         except Prevented as prevented:
             obstacle = obstacle or prevented
-            continue
-        if best is None or found.work < best.work:
-            best = found
-    if best is None:
+    if not found:
         raise obstacle or Prevented(large[0], ())
-    return best
+    return sorted(found, key=lambda s: s.work)
 
 
 def _scheduled(graph: Builder, roots: Sequence[Node], axes: Sequence[Axis]) -> Schedule:
