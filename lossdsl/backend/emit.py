@@ -353,7 +353,8 @@ class Emitter:
             code = f"{then.at(COMPARE)} if {condition.at(COMPARE)} else {otherwise.at(COMPARE)}"
             if then.axes != otherwise.axes or then.number != otherwise.number:
                 axes = in_order((*then.axes, *otherwise.axes))
-                then, otherwise = self.full(then, axes), self.full(otherwise, axes)
+                numbers = (replace(v, kind=node.kind) if v.number else v for v in (then, otherwise))
+                then, otherwise = (self.full(v, axes) for v in numbers)
                 code = f"{then.at(COMPARE)} if {condition.at(COMPARE)} else {otherwise.at(COMPARE)}"
             return Value(code, TERNARY, then.axes, node.kind, then.number)
         axes = in_order((*condition.axes, *then.axes, *otherwise.axes))
@@ -382,8 +383,9 @@ class Emitter:
 
     def _where(self, condition: Value, x: Value) -> Value:
         """x where a condition holds, and 0 elsewhere."""
+        condition, x = self.tensor(condition), self.tensor(x)
         axes = in_order((*condition.axes, *x.axes))
-        return Value(f"torch.where({aligned(condition, axes)}, {aligned(self.tensor(x), axes)}, 0)", ATOM, axes, REAL)
+        return Value(f"torch.where({aligned(condition, axes)}, {aligned(x, axes)}, 0)", ATOM, axes, REAL)
 
     def written(self, x: Value, axis: Axis, label: Value, inside: Value) -> Value:
         """x with another value where the axis equals a label, which lies inside the axis."""
