@@ -83,8 +83,9 @@ class Binding:
         for e, given in self._given_declarations():
             if len(own) != 1 or word.text not in _axis_words(e):
                 continue
-            others = self._of_the_caller(e)
-            for axis in self.arguments[given.text].node.axes:
+            node = self.arguments[given.text].node
+            others = self._of_the_caller(e, node)
+            for axis in node.axes:
                 if axis.root is own[0].root and axis not in others:
                     if self._taken(axis):
                         self.copied[own[0]] = axis
@@ -105,11 +106,12 @@ class Binding:
         if not node.axes:
             return
         ordered = list(node.attributes[0].axes) if node.op.name == "leaf" else self.session.in_order(node.axes)
-        bound = self._of_the_caller(e)
+        bound = self._of_the_caller(e, node)
         rest = [a for a in ordered if a not in bound]
         free = [a for a in e.type.axes if a.name not in self.scope.along]
         packs = [a for a in free if a.pack]
-        missing = [a for i, a in enumerate(bound) if a not in node.axes or a in bound[:i]]
+        own = zip(self._bound(e), bound, strict=True)
+        missing = [a for i, (a, theirs) in enumerate(own) if theirs not in node.axes or theirs in bound[:i]]
         spare = len(rest) - (len(free) - len(packs))
         if missing or spare < len(packs) or (spare > 0 and not packs):
             if missing and len(missing) == len(rest) - len(free):
@@ -132,9 +134,15 @@ class Binding:
         self.copied[copy] = axis
         return copy
 
-    def _of_the_caller(self, e: ast.Declaration) -> list[Axis]:
-        """What a value of the caller has for the axes of a type that are known."""
-        return [self.copied.get(a, a) for a in self._bound(e)]
+    def _of_the_caller(self, e: ast.Declaration, node: Node) -> list[Axis]:
+        """What a value of the caller has for the axes of a type that are known; for a copy, any copy of the same."""
+        bound = self._bound(e)
+        found: list[Axis] = []
+        for own in bound:
+            original = self.copied.get(own, own)
+            copies = [a for a in (original, *node.axes) if own in self.copied and a.root is own.root and a in node.axes]
+            found.append(next((a for a in copies if a not in (*bound, *found)), original))
+        return found
 
     def _bound(self, e: ast.Declaration) -> list[Axis]:
         along = self.scope.along
@@ -152,14 +160,14 @@ class Binding:
             word,
             axis=name,
             name=word.text,
-            first=missing[0].name,
+            first=self.copied.get(missing[0], missing[0]).name,
             second=rest[-1].name,
             earlier=earlier,
         )
 
     def _do_not_fit(self, e: ast.Declaration, word: ast.Word) -> Failed:
         node = self.arguments[word.text].node
-        bound = self._of_the_caller(e)
+        bound = self._of_the_caller(e, node)
         known = {a.name: self.scope.along[a.name].axes for a in e.type.axes if a.name in self.scope.along}
         meanings = [
             f"`{name}` is {self._meaning(axes)}"
@@ -168,7 +176,7 @@ class Binding:
         ]
         where = f"; in this call {' and '.join(meanings)}" if meanings else ""
         extra = [a for a in node.axes if a not in bound]
-        missing = [a for a in bound if a not in node.axes]
+        missing = [a for a in dict.fromkeys(bound) if a not in node.axes]
         if not node.axes:
             advice = "give it a value with these axes, or another input that has them"
         elif extra and not missing:
@@ -209,7 +217,8 @@ class Binding:
         _, of = self.axes.kind(e.type)
         self._check_index(e, word, of)
         self._check_sentinel(e, word)
-        swap = {self.copied[a]: a for a in self._bound(e) if a in self.copied}
+        own = zip(self._of_the_caller(e, node), self._bound(e), strict=True)
+        swap = {theirs: ours for theirs, ours in own if theirs is not ours}
         node = self.axes.elaborator.graph.rename(node, swap)
         extra = [a for a in node.axes if a not in self._bound(e)]
         if extra:

@@ -19,6 +19,7 @@ CALLS = {
     "of_itself": ({"z": Z}, "distances", {"x": Z, "y": Z}, 1),
     "along_a_copy": ({"z": Z}, "pairs", {"z": Z, "key": Z}, 2),
     "along_the_axis": ({"z": Z, "key": KEY}, "pairs", {"z": Z, "key": KEY}, 2),
+    "weighted_along_a_copy": ({"x": X, "w": Z @ KEY.T}, "weighted_pairs", {"x": X, "y": X, "w": Z @ KEY.T}, 1),
     "weighted_along_one_axis": ({"x": X, "near": NEAR}, "weighted", {"x": X, "y": X, "near": NEAR}, 1),
 }
 
