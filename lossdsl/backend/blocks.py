@@ -96,6 +96,8 @@ class Blocks:
         fits = (p for p in ordered if _peak(p, sizes, dict.fromkeys(p.schedule.axes, 1), like) <= allowed)
         made = next(fits, first)
         whole = _whole(made, sizes)
+        if budget is None:
+            allowed = max(allowed, 2 * _peak(made, sizes, dict.fromkeys(whole, 1), like))
         dense = _peak(made, sizes, whole, like)
         rows = _rows(made, sizes, whole, like, allowed, self.compiled.program.name)
         large = tuple(dict.fromkeys(in_order(axes) for axes in extents))

@@ -381,6 +381,10 @@ def _terms(node: Node) -> tuple[Node, ...]:
     return node.arguments if node.op.name == "add" else (node,)
 
 
+_DIVIDED = (Fraction(-1), Fraction(-2), Fraction(-3))
+"""Exponents of what a product is divided by."""
+
+
 def product(node: Node) -> Product:
     """The factors of a product, those to a negative power apart."""
     coefficient = Fraction(1)
@@ -390,13 +394,9 @@ def product(node: Node) -> Product:
         exponent = factor.arguments[1] if factor.op.name == "pow" else None
         if isinstance(value, Fraction):
             coefficient *= value
-        elif (
-            exponent is not None
-            and exponent.is_constant
-            and exponent.value == -1
-            and isinstance(exponent.value, Fraction)
-        ):
-            below.append(factor.arguments[0])
+        elif exponent is not None and exponent.is_constant and exponent.value in _DIVIDED:
+            # One by one: the square of a tiny number is 0.
+            below += [factor.arguments[0]] * -int(exponent.value)
         else:
             above.append(factor)
     return Product(coefficient, tuple(above), tuple(below))
@@ -427,6 +427,10 @@ def _reduction(node: Node, held: dict[Node, frozenset[Axis]], users: dict[Node, 
             return segment
     if name == "norm" and not parts and len(axes) == 1:
         one = pair(body, held)
+        if one is not None and one.along is axes[0]:
+            return Reduction(body, (), tuple(axes), pair=one)
+    if name == "sum" and not parts and len(axes) == 1:
+        one = _squared(body, held)
         if one is not None and one.along is axes[0]:
             return Reduction(body, (), tuple(axes), pair=one)
     if name == "sum" and len(axes) == 1:
@@ -467,6 +471,14 @@ def _difference(node: Node, held: dict[Node, frozenset[Axis]]) -> Pair | None:
         alike = [n for n in lengths if one is not None and n.arguments == (one.node,)]
         return one if alike and any(a.is_constant and a.value == 0 for a in condition.arguments) else None
     return pair(node, held)
+
+
+def _squared(node: Node, held: dict[Node, frozenset[Axis]]) -> Pair | None:
+    """The square of a difference."""
+    if node.op.name != "pow" or not node.arguments[1].is_constant or node.arguments[1].value != 2:
+        return None
+    one = pair(node.arguments[0], held)
+    return replace(one, squared=True) if one is not None else None
 
 
 def _selects_or_zero(node: Node) -> bool:

@@ -7,6 +7,7 @@ Distances come from a product of matrices, and so do sums of differences: the su
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -24,11 +25,14 @@ MaskOf = Callable[["Emitter", Sequence[Value]], Value | None]
 
 
 def write_distances(emitter: Emitter, one: Pair) -> Value:
-    """The lengths of the differences."""
-    emitter.helpers.add("distances")
+    """The lengths of the differences, or their squares."""
+    name = "squared_distances" if one.squared else "distances"
+    emitter.helpers.add(name)
     left, right = (_rows(emitter.real(emitter.values[n]), one.along) for n in (one.left, one.right))
-    value = emitter.named(Value(f"distances({left.code}, {right.code})", ATOM, (), REAL), "distance")
-    return emitter.permuted(value, (one.first, one.second))
+    found = emitter.named(Value(f"{name}({left.code}, {right.code})", ATOM, (), REAL), "distance")
+    value = emitter.permuted(found, (one.first, one.second))
+    scale = one.scale**2 if one.squared else one.scale
+    return multiplied(scale, [value], [], REAL) if scale != 1 else value
 
 
 def _rows(value: Value, along: Axis) -> Value:
@@ -48,7 +52,7 @@ def write_pull(emitter: Emitter, form: Reduction, mask_of: MaskOf) -> Value:
     axes = in_order((one.first, one.second))
     parts = [emitter.values[p] for p in form.parts]
     if one.directed:
-        distance = emitter.named(write_distances(emitter, one), "distance")
+        distance = emitter.named(write_distances(emitter, replace(one, scale=Fraction(1))), "distance")
         below.append(distance)
         parts.append(emitter.named(Value(f"{distance.code} != 0", SUM, axes, BOOL), "apart"))
     weight = emitter.full(multiplied(product.coefficient, above, below, REAL), axes)
@@ -66,4 +70,5 @@ def write_pull(emitter: Emitter, form: Reduction, mask_of: MaskOf) -> Value:
     emitter.helpers.add("pull")
     pulled = emitter.named(Value(f"pull({rows}, {near.code}, {far.code})", ATOM, (), REAL), "pulled")
     value = emitter.permuted(pulled, (axis, one.along))
-    return multiplied(Fraction(sign), [value], [], REAL)
+    # A direction has the length 1 whatever the difference is multiplied by.
+    return multiplied(sign * (Fraction(1) if one.directed else one.scale), [value], [], REAL)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from lossdsl.backend.contraction import matrices
@@ -48,6 +48,10 @@ class Emitted:
         return max((prod(sizes.get(a, sizes.get(a.root, 1)) for a in axes) for axes in extents), default=0)
 
 
+_INSIDE = {"distances": 6, "squared_distances": 6, "pull": 2, "masked_product": 2}
+"""How many values as large as its result a function holds on the way; those of distances are float64."""
+
+
 def _bytes(extent: Extent, sizes: Mapping[Axis, int], wide: int) -> int:
     axes, kind = extent
     return prod(sizes.get(a, sizes.get(a.root, 1)) for a in axes) * {BOOL: 1, REAL: wide}.get(kind, 8)
@@ -65,6 +69,12 @@ class _BlockEmitter(Emitter):
         if found is not value:
             self.given_names[found.code] = found
         return found
+
+    def permuted(self, value: Value, axes: Sequence[Axis]) -> Value:
+        if value.code in self.given_names:
+            # The results of functions get their axes here.
+            self.given_names[value.code] = replace(value, axes=tuple(axes))
+        return super().permuted(value, axes)
 
     def _write(self, node: Node) -> Value:
         form = self.plan.chosen.get(node)
@@ -186,7 +196,8 @@ class _Writer(Writer):
 
     def _states(self) -> Iterable[tuple[Extent, ...]]:
         """What is held while each line runs: the values under names, and those that it makes on the way."""
-        names = self.block_emitter.given_names
+        names = dict(self.block_emitter.given_names)
+        given = {self.arguments[n]: n.attributes[0].axes for n in self.leaves}
         held: dict[str, Extent] = {}
         for line in self.finished:
             if line.startswith("del "):
@@ -195,10 +206,15 @@ class _Writer(Writer):
                 continue
             target = line.partition(" = ")[0]
             value = names.get(target)
-            inside = [names[w] for w in set(re.findall(r"\b[a-z]\w*", line)) if w in names]
-            largest = max((v.axes for v in inside), key=len, default=())
+            words = set(re.findall(r"\b[a-zA-Z_]\w*", line))
+            inside = [names[w].axes for w in words if w in names and names[w].axes]
             steps = min(2, len(re.findall(r" [-+*/&|@] |\w\(", line)) - 1)
-            temporary = [(largest, REAL)] * max(0, steps)
+            temporary = [(max(inside, key=len, default=()), REAL)] * max(0, steps)
+            for function, count in _INSIDE.items():
+                if f"{function}(" in line and value is not None:
+                    # Copies of what it is given in float64, and values as large as its result.
+                    temporary += [(given[w], REAL) for w in words if w in given for _ in range(2)]
+                    temporary += [(value.axes, REAL)] * count
             if value is not None and value.axes:
                 held[target] = (value.axes, value.kind)
             yield (*held.values(), *temporary)

@@ -80,6 +80,7 @@ LINES: dict[str, Line] = {
     # Beyond its default threshold of 20 F.softplus is the identity, which float64 notices.
     "softplus": Line("F.softplus({x}, threshold=40)"),
     "log1mexp": Line("torch.where({x} > -0.6931, torch.log(-torch.expm1({x})), torch.log1p(-torch.exp({x})))"),
+    "exp_rest": Line("exp_rest({x})"),
     "log_cosh": Line(
         "torch.where(torch.abs({x}) < 1, torch.log1p(2 * torch.sinh({x} / 2).square()), "
         "torch.abs({x}) + torch.log1p(torch.exp(-2 * torch.abs({x}))) - math.log(2))"
@@ -111,7 +112,7 @@ LINES: dict[str, Line] = {
     "topk": Line("(-{x}).argsort(dim={dim}, stable=True).argsort(dim={dim}) < {y}", COMPARE, UNARY, one_axis=True),
     "cumsum": Line("{x}.cumsum(dim={dim})", argument=ATOM, one_axis=True),
     "softmax": Line("torch.softmax({x}, dim={dim})", one_axis=True),
-    "log_softmax": Line("torch.log_softmax({x}, dim={dim})", one_axis=True),
+    "log_softmax": Line("log_softmax({x}, dim={dim})"),
     "unit": Line("{x} / {y}", PRODUCT, PRODUCT),
 }
 
@@ -150,6 +151,8 @@ def distances(x: Tensor, y: Tensor) -> Tensor:
 
     Rows in float32 are multiplied in float64, so that cancellation costs less than rounding the rows did.
     """
+    if not torch.is_grad_enabled() and (x.dtype == torch.float64 or x.shape[1] <= 8):
+        return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist")
     if x.dtype == torch.float64:
         return torch.linalg.vector_norm(x[:, None] - y, dim=2)
     wide_x, wide_y = x.double(), y.double()
@@ -157,6 +160,18 @@ def distances(x: Tensor, y: Tensor) -> Tensor:
     squares = scale - 2 * (wide_x @ wide_y.T)
     alike = squares <= 1e-15 * scale
     return torch.where(alike, 0, torch.where(alike, 1, squares).sqrt()).to(x.dtype)
+''',
+    "squared_distances": '''\
+def squared_distances(x: Tensor, y: Tensor) -> Tensor:
+    """The squared distances between all rows of x and all rows of y, from products in float64."""
+    if not torch.is_grad_enabled() and (x.dtype == torch.float64 or x.shape[1] <= 8):
+        return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist").square()
+    if x.dtype == torch.float64:
+        return (x[:, None] - y).square().sum(2)
+    wide_x, wide_y = x.double(), y.double()
+    scale = wide_x.square().sum(1)[:, None] + wide_y.square().sum(1)
+    squares = scale - 2 * (wide_x @ wide_y.T)
+    return torch.where(squares <= 1e-15 * scale, 0, squares).to(x.dtype)
 ''',
     "pull": '''\
 def pull(weight: Tensor, x: Tensor, y: Tensor) -> Tensor:
@@ -166,6 +181,23 @@ def pull(weight: Tensor, x: Tensor, y: Tensor) -> Tensor:
     bad = (used & ~far.all(1)).any(1)[:, None]
     near = torch.where(used.any(1)[:, None], weight.sum(1)[:, None] * x, 0)
     return torch.where(bad, torch.nan, near - weight @ torch.where(far, y, 0))
+''',
+    "log_softmax": '''\
+def log_softmax(x: Tensor, dim: int | tuple[int, ...]) -> Tensor:
+    """The largest place by what the others are beside it, which the logarithm of a sum near 1 would lose."""
+    below = x - x.amax(dim, keepdim=True)
+    first = below == 0
+    others = torch.where(first, 0, torch.exp(below)).sum(dim, keepdim=True)
+    return below - torch.log1p(others + (first.sum(dim, keepdim=True) - 1))
+''',
+    "exp_rest": '''\
+def exp_rest(x: Tensor) -> Tensor:
+    """exp(x) - 1 - x: near 0 by its series, where the difference would lose its digits."""
+    one = torch.ones_like(x)
+    series = one
+    for power in range(14, 2, -1):
+        series = torch.addcmul(one, series, x, value=1 / power)
+    return torch.where(torch.abs(x) < 0.5, x.square() / 2 * series, torch.expm1(x) - x)
 ''',
     "log_any": '''\
 def log_any(count: Tensor, x: Tensor) -> Tensor:
