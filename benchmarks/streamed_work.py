@@ -77,7 +77,7 @@ def compiled(make: Make) -> Make:
 def torch_linear(tensors: Sequence[Tensor]) -> Step:
     hidden, head, next = tensors
     function: Any = F.linear_cross_entropy
-    options = getattr(F, "LinearCrossEntropyOptions", None)
+    options = getattr(torch.nn, "LinearCrossEntropyOptions", None)
     given = {"options": options()} if options is not None else {}
     return lambda: function(hidden, head, next, **given)
 

@@ -26,6 +26,8 @@ STREAM_FROM = 2**26
 BLOCK = {"cpu": 3 * 2**24}
 """The bytes that a block's values take together where memory is plenty: longer blocks are not faster."""
 _BLOCK_ELSEWHERE = 2**30
+LONG = 256
+"""Places of a block from which reading a whole factor again for each block costs little; for them a block may be twice as large."""
 _BYTES_EACH = 64
 """No loss holds more bytes for each place of its largest value: sizes beyond doubt are told by this."""
 _MOST = 64
@@ -100,6 +102,9 @@ class Blocks:
             allowed = max(allowed, 2 * _peak(made, sizes, dict.fromkeys(whole, 1), like))
         dense = _peak(made, sizes, whole, like)
         rows = _rows(made, sizes, whole, like, allowed, self.compiled.program.name)
+        if budget is None and max(rows.values()) < LONG:
+            longer = _rows(made, sizes, whole, like, 2 * allowed, self.compiled.program.name)
+            rows = {axis: min(n, _even(sizes[axis.root], LONG)) for axis, n in longer.items()}
         large = tuple(dict.fromkeys(in_order(axes) for axes in extents))
         return Plan(made, rows, _peak(made, sizes, rows, like), dense, _elements(made, sizes, rows), large)
 
