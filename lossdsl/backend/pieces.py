@@ -16,9 +16,10 @@ from lossdsl.backend.emit import Emitter
 from lossdsl.backend.forms import Reduction
 from lossdsl.backend.forms import products as work
 from lossdsl.backend.source import Function, Writer
-from lossdsl.backend.text import Value
+from lossdsl.backend.text import Value, aligned
+from lossdsl.backend.torch_ops import ATOM, COMPARE
 from lossdsl.bind import BoundProgram
-from lossdsl.graph import BOOL, REAL, Axis, Node
+from lossdsl.graph import BOOL, INT, REAL, Axis, Node
 from lossdsl.streaming.cut import Piece
 
 Extent = tuple[tuple[Axis, ...], str]
@@ -48,8 +49,8 @@ class Emitted:
         return max((prod(sizes.get(a, sizes.get(a.root, 1)) for a in axes) for axes in extents), default=0)
 
 
-_INSIDE = {"distances": 6, "squared_distances": 6, "pull": 2, "masked_product": 2}
-"""How many values as large as its result a function holds on the way; those of distances are float64."""
+_INSIDE = {"distances": (6, 0), "squared_distances": (6, 0), "pull": (0, 2), "masked_product": (0, 4)}
+"""How many values as large as its result, and as its largest argument, a function holds on the way."""
 
 
 def _bytes(extent: Extent, sizes: Mapping[Axis, int], wide: int) -> int:
@@ -82,8 +83,20 @@ class _BlockEmitter(Emitter):
             factors = matrices(self, form)
             if factors is not None:
                 self.products[node] = factors
-                return Value("None", 100, (), REAL)
+                return Value("None", ATOM, (), REAL)
         return super()._write(node)
+
+
+class _FusedEmitter(_BlockEmitter):
+    """For a compiler that fuses: a comparison costs nothing there, and writing into a copy costs the copy."""
+
+    def written(self, x: Value, axis: Axis, label: Value, inside: Value) -> Value:
+        others = tuple(a for a in x.axes if a is not axis)
+        if not inside.number:
+            inside = Value(self._column(self.full(self.named(inside, "inside"), others), axis, x), ATOM, (), REAL)
+        places = self.named(Value(f"torch.arange({self.size(axis).code}, device=device)", ATOM, (axis,), INT), "places")
+        same = f"{aligned(places, x.axes, COMPARE)} == {self.column(x, axis, label)}"
+        return Value(f"torch.where({same}, {inside.code}, {x.code})", ATOM, x.axes, REAL)
 
 
 def emit(
@@ -95,12 +108,14 @@ def emit(
     known: Mapping[Node, str] | None = None,
     leaf_axes: Mapping[str, tuple[Axis, ...]] | None = None,
     owned: Container[str] = (),
+    fused: bool = False,
 ) -> Emitted:
     """A piece as a function of its stand-ins and of `like`, a tensor of the dtype to compute in.
 
-    Those that are `owned` are needed by nothing else: they may be changed where they lie.
+    Those that are `owned` are needed by nothing else: they may be changed where they lie. `fused` code is for inductor.
     """
-    return _Writer(piece, program, ranges, known or {}, leaf_axes or {}, owned).emitted(name)
+    emitter = _FusedEmitter if fused else _BlockEmitter
+    return _Writer(piece, program, ranges, known or {}, leaf_axes or {}, owned, emitter).emitted(name)
 
 
 class _Writer(Writer):
@@ -112,8 +127,9 @@ class _Writer(Writer):
         known: Mapping[Node, str],
         leaf_axes: Mapping[str, tuple[Axis, ...]],
         owned: Container[str],
+        emitter_class: type[_BlockEmitter],
     ) -> None:
-        super().__init__(program, piece.outputs, ranges, known, leaf_axes, True, emitter=_BlockEmitter, like=True)
+        super().__init__(program, piece.outputs, ranges, known, leaf_axes, True, emitter=emitter_class, like=True)
         self.piece = piece
         self.owned = {self.arguments[n] for n in self.leaves if n.attributes[0].name in owned}
         emitter = self.emitter
@@ -210,11 +226,12 @@ class _Writer(Writer):
             inside = [names[w].axes for w in words if w in names and names[w].axes]
             steps = min(2, len(re.findall(r" [-+*/&|@] |\w\(", line)) - 1)
             temporary = [(max(inside, key=len, default=()), REAL)] * max(0, steps)
-            for function, count in _INSIDE.items():
+            for function, (results, arguments) in _INSIDE.items():
                 if f"{function}(" in line and value is not None:
-                    # Copies of what it is given in float64, and values as large as its result.
+                    # Copies of what it is given, in float64.
                     temporary += [(given[w], REAL) for w in words if w in given for _ in range(2)]
-                    temporary += [(value.axes, REAL)] * count
+                    temporary += [(value.axes, REAL)] * results
+                    temporary += [(max(inside, key=len, default=()), REAL)] * arguments
             if value is not None and value.axes:
                 held[target] = (value.axes, value.kind)
             yield (*held.values(), *temporary)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -30,11 +30,13 @@ class Step:
     run: Run
     done: frozenset[str]
     """What is kept no longer when the step is over."""
+    fusing: Callable[[], Run]
+    """Makes the function that is meant for inductor."""
 
     @cached_property
     def fast(self) -> Run:
         """The function through inductor; sizes that change are compiled for once more, and then for all."""
-        run: Run = torch.compile(self.run, fullgraph=True)
+        run: Run = torch.compile(self.fusing(), fullgraph=True)
         return run
 
 
@@ -193,6 +195,10 @@ _COMBINE: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
+def _executed(emitted: Emitted) -> Run:
+    return executed([emitted.function], emitted.function.name)
+
+
 def _done(pieces: Sequence[Piece]) -> list[frozenset[str]]:
     """For each piece, what no later one needs."""
     later: set[str] = set()
@@ -219,8 +225,11 @@ def streamed(
     steps: list[Step] = []
     for number, (piece, done) in enumerate(zip(pieces, _done(pieces), strict=True)):
         last = number == len(pieces) - 1
-        emitted = emit(piece, program, f"{name}_{number}", ranges, leaf_axes=leaf_axes if last else {}, owned=done)
-        steps.append(Step(emitted, executed([emitted.function], f"{name}_{number}"), done))
+        write = partial(
+            emit, piece, program, f"{name}_{number}", ranges, leaf_axes=leaf_axes if last else {}, owned=done
+        )
+        emitted = write()
+        steps.append(Step(emitted, _executed(emitted), done, lambda write=write: _executed(write(fused=True))))  # type: ignore[misc]
     leaves = {d.name: d.leaf for d in program.declared}
     leaves |= {n.attributes[0].name: n.attributes[0] for n in reachable(outputs.values()) if n.op.name == "leaf"}
     sizes_from: dict[Axis, tuple[str, int]] = {}
