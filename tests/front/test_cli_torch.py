@@ -138,3 +138,51 @@ def test_a_terminal_gets_colours_and_a_pipe_none(run: Run, monkeypatch: pytest.M
     painted = run("verify", "false_law.loss", "--samples", "1")[1]
     assert "\x1b[" in painted
     assert "BROKEN" in painted
+
+
+PAIRS = """loss spread {
+  input z: real[B, D]
+  axis P like B
+  minimize mean[B, P](exp(-sqeuclid[D](z, z[B -> P])))
+}
+"""
+
+
+def test_plan_tells_how_a_loss_would_run(run: Run) -> None:
+    code, out, err = run("plan", "-e", PAIRS, "--sizes", "B=20000,D=64")
+    assert (code, err) == (0, "")
+    assert "in blocks" in out
+    assert "[B, P]" in out
+    code, out, _ = run("plan", "squared.loss", "--sizes", "B=20000")
+    assert code == 0
+    assert "in one piece" in out
+    assert "no value is larger than all inputs" in out
+
+
+def test_plan_answers_for_machines(run: Run) -> None:
+    code, out, _ = run("plan", "-e", PAIRS, "--sizes", "B=20000", "--sizes", "D=64", "--budget", "50MB", "--json")
+    (found,) = json.loads(out)["losses"]
+    assert code == 0
+    assert (found["name"], found["mode"]) == ("spread", "blocks")
+    assert found["peak_bytes"] <= 50_000_000 < found["dense_bytes"]
+    assert 0 < found["block"]["B"] < 20000
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("-e", PAIRS), "give its size, as in `--sizes B=4096`"),
+        (("-e", PAIRS, "--sizes", "B:3"), "`--sizes B:3` is no size"),
+        (("-e", PAIRS, "--sizes", "B=3,D=4", "--budget", "much"), "is no number of bytes"),
+    ],
+)
+def test_plan_says_what_it_lacks(run: Run, words: tuple[str, ...], said: str) -> None:
+    code, _, err = run("plan", *words)
+    assert code == 2
+    assert said in err
+
+
+def test_plan_of_a_faulty_spec(run: Run) -> None:
+    code, out, _ = run("plan", "bad.loss", "--sizes", "B=3")
+    assert code == 1
+    assert "E0212" in out
