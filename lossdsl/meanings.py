@@ -59,6 +59,15 @@ def log1mexp(mp: Any, x: Any) -> Any:
     return mp.log1p(-mp.exp(x)) if x < -1 else mp.log(-mp.expm1(x))
 
 
+def exp_rest(np: Any, x: Any) -> Any:
+    """exp(x) - 1 - x: near 0 by its series, where the difference would lose its digits."""
+    near = np.clip(x, -0.5, 0.5)
+    series: Any = 1.0
+    for power in range(16, 2, -1):
+        series = 1 + series * near / power
+    return np.where(np.abs(x) < 0.5, near**2 / 2 * series, np.expm1(x) - x)
+
+
 def log_mix(np: Any, w: Any, x: Any, y: Any) -> Any:
     """Near the larger exponent by what is missing to it, which a logarithm near 1 would lose."""
     missing = -np.where(x >= y, 1 - w, w) * np.expm1(-np.abs(x - y))

@@ -296,6 +296,8 @@ _FUNCTIONS = (
     _function("softplus", "sigmoid(x)", always(NONNEGATIVE), visible=False,
               reference=lambda np, x: np.logaddexp(0.0, x), mpmath=lambda mp, x: mp.log1p(mp.exp(x)),
               latex=r"\operatorname{{softplus}}({x})"),
+    _function("exp_rest", "expm1(x)", always(NONNEGATIVE), visible=False, reference=meanings.exp_rest,
+              mpmath=lambda mp, x: mp.exp(x) - 1 - x, latex=r"e^{{{x}}} - 1 - {x}"),
     _function("log1mexp", "-1 / expm1(-x)", always(Interval(-math.inf, 0.0, False, True)), visible=False,
               domain=Interval(-math.inf, 0.0, False, True),
               reference=lambda np, x: meanings.log_one_minus_exp(np, x),

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from fractions import Fraction
+from typing import Any, NamedTuple
 
 from lossdsl import ast
 from lossdsl.build import Builder
@@ -42,6 +43,7 @@ class Rewriter(Normaliser):
         self.counts_are_sizes = phase == "specialise"
         self._rules = rules(phase)
         self._depth = 0
+        self._dividing = False
 
     def finish(self, node: Node) -> Node:
         if self._depth > _DEEPEST:
@@ -53,6 +55,25 @@ class Rewriter(Normaliser):
             if after is not None and after is not node:
                 self.trace.append(Firing(rule, node, after, self.span))
                 return after
+        return self._without_number(node) if node.op.name == "add" and candidates and not self._dividing else node
+
+    def _without_number(self, node: Node) -> Node:
+        """A sum whose terms have one number in common, in which a rule finds its pattern without the number."""
+        numbers: dict[Any, list[Node]] = {}
+        for term in node.arguments:
+            constants = [f.value for f in term.arguments if f.is_constant] if term.op.name == "mul" else []
+            value = term.value if term.is_constant else constants[0] if constants else 1
+            numbers.setdefault(abs(value), []).append(term)
+        for number, terms in numbers.items():
+            if number in (0, 1) or len(terms) < 2 or not isinstance(number, Fraction):
+                continue
+            before = len(self.trace)
+            self._dividing = True
+            total = self.add(*(self.mul(self.constant(1 / number), t) for t in terms))
+            self._dividing = False
+            if len(self.trace) > before and total.op.name != "add":
+                rest = [t for t in node.arguments if t not in terms]
+                return self.add(*rest, self.mul(self.constant(number), total))
         return node
 
     def _apply(self, rule: Rule, node: Node) -> Node | None:

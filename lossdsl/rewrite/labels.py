@@ -7,6 +7,7 @@ made once for all places and then corrected: `y + (if C == t then a else b)` is 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from lossdsl.build import Builder
 from lossdsl.graph import REAL, Axis, Node, reachable, users
@@ -46,9 +47,18 @@ def _apart(graph: Builder, terms: tuple[Node, ...], once: list[Node]) -> Node | 
     return None
 
 
-def labelled(node: Node) -> tuple[Axis, Node, Node, Node] | None:
-    """A choice `if C == t then a else b` as C, t, a and b, where t and a do not vary along C."""
-    if node.op.name != "select" or node.kind != REAL:
+class Labelled(NamedTuple):
+    """A choice `if C == t then a else b`, where t and a do not vary along C."""
+
+    axis: Axis
+    label: Node
+    at_label: Node
+    elsewhere: Node
+
+
+def labelled(node: Node) -> Labelled | None:
+    """A node as a choice at a label."""
+    if node.op.name != "select":
         return None
     condition, at_label, elsewhere = node.arguments
     if condition.op.name == "not":
@@ -56,5 +66,19 @@ def labelled(node: Node) -> tuple[Axis, Node, Node, Node] | None:
     for index, label in (condition.arguments, condition.arguments[::-1]) if condition.op.name == "eq" else ():
         axis = index.attributes[0] if index.op.name == "index" else None
         if axis is not None and label.op.name == "leaf" and axis not in (*label.axes, *at_label.axes):
-            return axis, label, at_label, elsewhere
+            return Labelled(axis, label, at_label, elsewhere)
+    return None
+
+
+def label_of(condition: Node, axis: Axis) -> Node | None:
+    """The label of a condition `C == t`, where it is declared to be a place along that axis, or its sentinel."""
+    for index, label in (condition.arguments, condition.arguments[::-1]) if condition.op.name == "eq" else ():
+        if (
+            index.op.name == "index"
+            and index.attributes[0] is axis
+            and label.op.name == "leaf"
+            and axis not in label.axes
+        ):
+            of = label.attributes[0].of
+            return label if of is not None and of.root is axis.root else None
     return None

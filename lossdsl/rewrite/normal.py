@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from typing import Any
 
-from lossdsl.build import Builder
+from lossdsl.build import Builder, conjuncts
 from lossdsl.graph import REAL, Axis, Node, reachable, union
 from lossdsl.ops import Op
 from lossdsl.optable import OPS
+from lossdsl.rewrite.labels import label_of, labelled
 
 # A shared sum is written out inside another only while it is this short: longer ones stay shared.
 _FLATTEN = 8
@@ -76,8 +77,32 @@ def _add(g: Normaliser, arguments: tuple[Node, ...], _attributes: tuple[Any, ...
     terms = [n if f == 1 else g.mul(g.constant(f), n) for n, f in coefficients.items() if f != 0]
     if constant != 0 or not terms:
         terms.append(g.constant(constant))
-    result = terms[0] if len(terms) == 1 else g.plain(OPS["add"], terms)
+    result = terms[0] if len(terms) == 1 else _beside_a_label(g, terms) or g.plain(OPS["add"], terms)
     return g.expand(result, sorted(axes - set(result.axes), key=lambda a: a.order))
+
+
+def _beside_a_label(g: Normaliser, terms: Sequence[Node]) -> Node | None:
+    """Softmax less a one-hot, which cancels at the label, as a choice there: rules know one probability by itself."""
+    for term in terms:
+        number, core = _split(g, term)
+        found = labelled(core) if core is not None else None
+        if found is None or not (found.at_label.is_constant and found.elsewhere.is_constant):
+            continue
+        rest = [t for t in terms if t is not term]
+        if any(_is_softmax(t, found.axis) for t in rest):
+            picked = [g.pick(t, found.axis, found.label) for t in rest]
+            at_label, elsewhere = (g.mul(g.constant(number), side) for side in (found.at_label, found.elsewhere))
+            condition = g.compare("==", g.index(found.axis), found.label)
+            return g.select(condition, g.add(at_label, *picked), g.add(elsewhere, *rest))
+    return None
+
+
+def _is_softmax(node: Node, axis: Axis) -> bool:
+    """Whether a node is a softmax along an axis, times a number perhaps."""
+    if node.op.name == "mul":
+        rest = [f for f in node.arguments if not f.is_constant]
+        return len(rest) == 1 and _is_softmax(rest[0], axis)
+    return node.op.name == "softmax" and axis in node.attributes[0].axes
 
 
 def _flat(name: str, arguments: Sequence[Node]) -> Iterable[Node]:
@@ -240,6 +265,9 @@ def _sum(g: Normaliser, arguments: tuple[Node, ...], attributes: tuple[Any, ...]
         return g.mul(*(g.size(a) for a in over.axes))
     if number is not None and number != 1:
         return g.mul(body, g.node(OPS["sum"], (g.constant(Fraction(1)), *arguments[1:]), attributes))
+    at_label = _at_label(g, body, arguments[1:], over.axes)
+    if at_label is not None:
+        return at_label
     if body.op.name == "mul":
         # Under a filter only settings of the loss go out: what selects nothing must not meet a factor that may
         # then be infinite, such as one over the count of what is selected.
@@ -250,6 +278,37 @@ def _sum(g: Normaliser, arguments: tuple[Node, ...], attributes: tuple[Any, ...]
             inner = g.mul(*inside) if inside else g.constant(Fraction(1))
             return g.mul(*outside, g.node(OPS["sum"], (inner, *arguments[1:]), attributes))
     return None
+
+
+def _at_label(g: Normaliser, body: Node, filters: tuple[Node, ...], over: tuple[Axis, ...]) -> Node | None:
+    """A sum over the one place that a label names is a pick; a softmax summed beside a label is what is left to 1."""
+    if len(over) > 1:
+        return None
+    axis = over[0]
+    zero = g.constant(Fraction(0))
+    if filters:
+        parts = conjuncts(filters[0])
+        for part in parts:
+            label = label_of(part, axis)
+            if label is not None and body.op.name in ("log_softmax", "softmax"):
+                rest = g.conjunction(p for p in parts if p is not part)
+                inside = g.conjunction((_is_a_place(g, label), g.pick(rest, axis, label)))
+                return g.select(inside, g.pick(body, axis, label), zero)
+        return None
+    found = labelled(body)
+    if found is None or found.axis is not axis or not _is_softmax(found.elsewhere, axis):
+        return None
+    if label_of(g.compare("==", g.index(axis), found.label), axis) is None:
+        return None
+    others = g.negation(g.compare("==", g.index(axis), found.label))
+    at_label = g.select(_is_a_place(g, found.label), found.at_label, zero)
+    return g.add(at_label, g.reduce("sum", (axis,), found.elsewhere, others))
+
+
+def _is_a_place(g: Normaliser, label: Node) -> Node:
+    """That a label is not its sentinel."""
+    sentinel = label.attributes[0].sentinel
+    return g.constant(True) if sentinel is None else g.compare("!=", label, g.constant(Fraction(sentinel)))
 
 
 def _anything(_node: Node) -> bool:

@@ -49,6 +49,9 @@ MEANINGS: dict[str, Callable[..., Any]] = {
     "i1e": special.i1e,
     "sigmoid": special.expit,
     "softplus": lambda x: max(x, 0) + math.log1p(math.exp(-abs(x))),
+    "exp_rest": lambda x: (
+        math.fsum(x**n / math.factorial(n) for n in range(2, 60)) if abs(x) < 2 else math.exp(x) - 1 - x
+    ),
     "log1mexp": lambda x: math.log(-math.expm1(x)) if x > -0.7 else math.log1p(-math.exp(x)),
     "logaddexp": lambda x, y: math.log(math.exp(x) + math.exp(y)),
     "log_mix": lambda w, x, y: x + math.log1p((1 - w) * math.expm1(y - x)),
