@@ -223,12 +223,15 @@ def streamed(
     """A program in blocks for some outputs."""
     pieces = cut(graph, schedule, outputs)
     steps: list[Step] = []
+    added: set[str] = set()
+    """What was added up in memory of its own, which nothing else shares."""
     for number, (piece, done) in enumerate(zip(pieces, _done(pieces), strict=True)):
         last = number == len(pieces) - 1
         write = partial(
-            emit, piece, program, f"{name}_{number}", ranges, leaf_axes=leaf_axes if last else {}, owned=done
+            emit, piece, program, f"{name}_{number}", ranges, leaf_axes=leaf_axes if last else {}, owned=done & added
         )
         emitted = write()
+        added |= emitted.products.keys()
         steps.append(Step(emitted, _executed(emitted), done, lambda write=write: _executed(write(fused=True))))  # type: ignore[misc]
     leaves = {d.name: d.leaf for d in program.declared}
     leaves |= {n.attributes[0].name: n.attributes[0] for n in reachable(outputs.values()) if n.op.name == "leaf"}
