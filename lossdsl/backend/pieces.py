@@ -107,6 +107,7 @@ def emit(
     *,
     known: Mapping[Node, str] | None = None,
     leaf_axes: Mapping[str, tuple[Axis, ...]] | None = None,
+    available: Container[str],
     owned: Container[str] = (),
     fused: bool = False,
 ) -> Emitted:
@@ -115,7 +116,7 @@ def emit(
     Those that are `owned` are needed by nothing else: they may be changed where they lie. `fused` code is for inductor.
     """
     emitter = _FusedEmitter if fused else _BlockEmitter
-    return _Writer(piece, program, ranges, known or {}, leaf_axes or {}, owned, emitter).emitted(name)
+    return _Writer(piece, program, ranges, known or {}, leaf_axes or {}, available, owned, emitter).emitted(name)
 
 
 class _Writer(Writer):
@@ -126,10 +127,21 @@ class _Writer(Writer):
         ranges: Mapping[Axis, tuple[int, int]],
         known: Mapping[Node, str],
         leaf_axes: Mapping[str, tuple[Axis, ...]],
+        available: Container[str],
         owned: Container[str],
         emitter_class: type[_BlockEmitter],
     ) -> None:
-        super().__init__(program, piece.outputs, ranges, known, leaf_axes, True, emitter=emitter_class, like=True)
+        super().__init__(
+            program,
+            piece.outputs,
+            ranges,
+            known,
+            leaf_axes,
+            True,
+            emitter=emitter_class,
+            like=True,
+            available=available,
+        )
         self.piece = piece
         self.owned = {self.arguments[n] for n in self.leaves if n.attributes[0].name in owned}
         emitter = self.emitter

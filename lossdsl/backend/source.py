@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 from lossdsl.backend.emit import Emitter
@@ -71,7 +71,9 @@ class Writer:
         *,
         emitter: type[Emitter] = Emitter,
         like: bool = False,
+        available: Container[str] | None = None,
     ) -> None:
+        """`available` are the leaves that sizes may be read from besides those that are needed; all if not given."""
         self.program = program
         self.outputs = outputs
         self.ranges = ranges
@@ -84,7 +86,10 @@ class Writer:
         numbers = program.numbers if isinstance(program, BoundProgram) else {}
         leaves = {n for n in reachable(self.plan.order) if n.op.name == "leaf"}
         self.needed = {n for n in leaves if n.attributes[0].name not in numbers}
-        self.leaves = _leaves(program, self.needed)
+        declared = _leaves(program, self.needed)
+        self.leaves = [
+            n for n in declared if n in self.needed or available is None or n.attributes[0].name in available
+        ]
         self.arguments = {n: self.names.fresh(n.attributes[0].name) for n in self.leaves}
         self.sizes, self.providers = self._sizes()
         firsts = {a.root: first for a, (first, _) in ranges.items()}

@@ -228,7 +228,14 @@ def streamed(
     for number, (piece, done) in enumerate(zip(pieces, _done(pieces), strict=True)):
         last = number == len(pieces) - 1
         write = partial(
-            emit, piece, program, f"{name}_{number}", ranges, leaf_axes=leaf_axes if last else {}, owned=done & added
+            emit,
+            piece,
+            program,
+            f"{name}_{number}",
+            ranges,
+            leaf_axes=leaf_axes if last else {},
+            available=arguments,
+            owned=done & added,
         )
         emitted = write()
         added |= emitted.products.keys()
