@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from functools import cache
 from pathlib import Path
 
 import lossdsl
@@ -40,10 +41,20 @@ def table() -> str:
     return "\n".join(["| loss | blocks along | sweeps |", "| --- | --- | --- |", *rows()])
 
 
+@cache
+def _table() -> list[tuple[str, str]]:
+    text = PAGE.read_text(encoding="utf-8") if PAGE.is_file() else ""
+    return [(m[1], m[2]) for m in re.finditer(r"^\| `([\w.]+)` \| ([\w, -]+) \| .* \|$", text, re.MULTILINE)]
+
+
 def listed() -> list[str]:
     """The losses that the page says run in blocks."""
-    text = PAGE.read_text(encoding="utf-8") if PAGE.is_file() else ""
-    return [m[1] for m in re.finditer(r"^\| `([\w.]+)` \| (\w[\w, ]*) \| \d+ \|$", text, re.MULTILINE)]
+    return [name for name, axes in _table() if axes != "-"]
+
+
+def in_one_piece() -> list[str]:
+    """The losses with large values that the page says cannot."""
+    return [name for name, axes in _table() if axes == "-"]
 
 
 def written(text: str) -> str:
