@@ -11,7 +11,7 @@ from lossdsl.backend.contraction import write_contraction
 from lossdsl.backend.forms import Joined, Reduction
 from lossdsl.backend.pairs import write_distances, write_pull
 from lossdsl.backend.text import Value, aligned, constant, in_order, tuple_text
-from lossdsl.backend.torch_ops import ATOM, BIT_AND, HIGHEST, LINES, LOWEST, PREAMBLES, PRODUCT, SUM, TERNARY, UNARY
+from lossdsl.backend.torch_ops import ATOM, BIT_AND, HIGHEST, LINES, LOWEST, PRODUCT, SUM, TERNARY, UNARY
 from lossdsl.graph import BOOL, INT, REAL, Axis, Node
 
 if TYPE_CHECKING:
@@ -343,8 +343,6 @@ def write_scan(emitter: Emitter, node: Node) -> Value:
     if node.op.name == "unit":
         return _unit(emitter, node)
     line = LINES[node.op.name]
-    if node.op.name in PREAMBLES:
-        emitter.helpers.add(node.op.name)
     values = emitter.arguments(node.arguments)
     axes = in_order((*values[0].axes, *over.axes))
     body = emitter.full(emitter.real(values[0]) if node.kind == REAL else values[0], axes)

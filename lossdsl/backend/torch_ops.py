@@ -112,7 +112,7 @@ LINES: dict[str, Line] = {
     "topk": Line("(-{x}).argsort(dim={dim}, stable=True).argsort(dim={dim}) < {y}", COMPARE, UNARY, one_axis=True),
     "cumsum": Line("{x}.cumsum(dim={dim})", argument=ATOM, one_axis=True),
     "softmax": Line("torch.softmax({x}, dim={dim})", one_axis=True),
-    "log_softmax": Line("log_softmax({x}, dim={dim})", one_axis=True),
+    "log_softmax": Line("torch.log_softmax({x}, dim={dim})", one_axis=True),
     "unit": Line("{x} / {y}", PRODUCT, PRODUCT),
 }
 
@@ -181,14 +181,6 @@ def pull(weight: Tensor, x: Tensor, y: Tensor) -> Tensor:
     bad = (used & ~far.all(1)).any(1)[:, None]
     near = torch.where(used.any(1)[:, None], weight.sum(1)[:, None] * x, 0)
     return torch.where(bad, torch.nan, near - weight @ torch.where(far, y, 0))
-''',
-    "log_softmax": '''\
-def log_softmax(x: Tensor, dim: int) -> Tensor:
-    """Beside a probability of more than a half by what the others are, which the logarithm of a sum near 1 would lose."""
-    below = x - x.amax(dim, keepdim=True)
-    others = torch.where(below == 0, 0, torch.exp(below)).sum(dim, keepdim=True)
-    alone = (below == 0).sum(dim, keepdim=True) == 1
-    return torch.where(alone & (others < 1), below - torch.log1p(others), torch.log_softmax(x, dim))
 ''',
     "exp_rest": '''\
 def exp_rest(x: Tensor) -> Tensor:
