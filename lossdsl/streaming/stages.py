@@ -128,19 +128,22 @@ def _scheduled(graph: Builder, roots: Sequence[Node], axes: Sequence[Axis]) -> S
 
 def _groups(large: Sequence[Node]) -> list[list[Node]]:
     """Large values that are computed from each other."""
-    home: dict[Node, list[Node]] = {}
+    leader = {node: node for node in large}
+
+    def found(node: Node) -> Node:
+        while leader[node] is not node:
+            leader[node] = leader[leader[node]]
+            node = leader[node]
+        return node
+
     for node in large:
-        merged = [node]
         for argument in node.arguments:
-            group = home.get(argument)
-            if group is not None and group is not merged:
-                merged = [*group, *merged] if len(group) >= len(merged) else [*merged, *group]
-                for member in merged:
-                    home[member] = merged
-        home[node] = merged
-        for member in merged:
-            home[member] = merged
-    return list({id(group): group for group in home.values()}.values())
+            if argument in leader:
+                leader[found(argument)] = found(node)
+    groups: dict[Node, list[Node]] = {}
+    for node in large:
+        groups.setdefault(found(node), []).append(node)
+    return list(groups.values())
 
 
 def _choices(groups: Sequence[Sequence[Node]], held: Varying) -> Iterator[list[Axis]]:
