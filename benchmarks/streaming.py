@@ -45,6 +45,8 @@ def resident() -> int:
 
 def child(case: Case, contender: str, sizes: dict[str, int], wall: bool) -> None:
     """Answers each line on stdin with the time and memory of one step."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what others print is no answer
     torch.manual_seed(0)
     tensors = case.inputs(sizes)
     learners = [t for t in tensors if t.requires_grad]
@@ -59,7 +61,7 @@ def child(case: Case, contender: str, sizes: dict[str, int], wall: bool) -> None
     started = time.perf_counter()
     value = once()
     norm = sum(t.grad.double().square().sum().item() for t in learners if t.grad is not None) ** 0.5
-    print(json.dumps({"first": time.perf_counter() - started, "value": value, "norm": norm}), flush=True)
+    print(json.dumps({"first": time.perf_counter() - started, "value": value, "norm": norm}), file=answers, flush=True)
     for _ in sys.stdin:
         for tensor in learners:
             tensor.grad = None
@@ -79,7 +81,7 @@ def child(case: Case, contender: str, sizes: dict[str, int], wall: bool) -> None
         most[0] = max(most[0], resident())
         over.set()
         watcher.join()
-        print(json.dumps({"seconds": taken, "memory": most[0] - base}), flush=True)
+        print(json.dumps({"seconds": taken, "memory": most[0] - base}), file=answers, flush=True)
 
 
 # In the process that asks
@@ -174,17 +176,20 @@ def main() -> None:
         if any(word in case.name for word in arguments.cases):
             print(case.name, file=sys.stderr)
             rows += compared(case, arguments)
+            if arguments.write:
+                write("streaming", section(rows))
     show("Losses in blocks", COLUMNS, rows)
-    if arguments.write:
-        text = (
-            "## Losses in blocks\n\n"
-            "A step, value and gradients, of losses with values larger than their inputs. Memory is the most that a step takes beside "
-            "the inputs, the gradients included; it is sampled, so small figures are rough. The operations per second "
-            "count the products that cannot be saved with gradients in forward: 6 N V D over a head, 8 where rows and columns are coupled, "
-            "whatever a contender really computes.\n\n"
-            f"{conditions()}.\n\n{markdown(COLUMNS, rows)}"
-        )
-        write("streaming", text)
+
+
+def section(rows: list[list[str]]) -> str:
+    """The part of the page that holds the table."""
+    return (
+        "## Losses in blocks\n\n"
+        "A step, value and gradients, of losses with values larger than their inputs. Memory is the most that a step takes beside "
+        "the inputs, the gradients included. The operations per second count the products that cannot be saved with gradients in "
+        "forward: 6 N V D over a head, 8 where rows and columns are coupled, whatever a contender really computes.\n\n"
+        f"{conditions()}.\n\n{markdown(COLUMNS, rows)}"
+    )
 
 
 if __name__ == "__main__":

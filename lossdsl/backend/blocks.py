@@ -21,7 +21,7 @@ from lossdsl.lower import Lowered
 from lossdsl.streaming.stages import Prevented, Schedule, schedules
 from lossdsl.streaming.varying import amplified, varying
 
-STREAM_FROM = 2**26
+STREAM_FROM = 2**28
 """Bytes of the values of a loss beside its inputs from which blocks pay, where no budget is given."""
 BLOCK = {"cpu": 3 * 2**24}
 """The bytes that a block's values take together where memory is plenty: longer blocks are not faster."""
