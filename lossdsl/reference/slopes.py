@@ -9,6 +9,7 @@ rule has it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from fractions import Fraction
 from typing import Any, TypeAlias
 
 import mpmath
@@ -121,6 +122,10 @@ class _Run:
         for position, argument in enumerate(node.arguments):
             if argument in self.found and (node.op.partials or ())[position] is not None:
                 factors = partial(node.op, position, values, self.environment.precision)
+                if position == 0 and _is_length(node):
+                    # The length of nothing has no direction: its slope is 0, as that of a norm is.
+                    factors = factors.copy()
+                    factors[values[0] == 0] = None
                 own = self._spread(self.found[argument], argument, node)
                 total = _each(_with_factor, total, factors, own)
         return total
@@ -157,6 +162,22 @@ class _Run:
         over = node.attributes[0].axes
         kept = tuple(a for a in node.axes if a not in over)
         return flattened(array, node.arguments[position].axes, kept, over, self.environment)
+
+
+def _is_length(node: Node) -> bool:
+    """Whether a power is the root of a sum of squares."""
+    if node.op.name != "pow" or not (node.arguments[1].is_constant and node.arguments[1].value == Fraction(1, 2)):
+        return False
+    base = node.arguments[0]
+    while base.op.name in ("sum", "expand", "outer"):
+        base = base.arguments[0]
+    return _is_square(base) or (base.op.name == "add" and all(map(_is_square, base.arguments)))
+
+
+def _is_square(node: Node) -> bool:
+    if node.op.name == "pow":
+        return node.arguments[1].is_constant and node.arguments[1].value == 2
+    return node.op.name == "mul" and len(node.arguments) == 2 and node.arguments[0] is node.arguments[1]
 
 
 def _empty(shape: tuple[int, ...]) -> Value:
