@@ -224,7 +224,7 @@ class _Chooser:
             if joined is not None:
                 return joined
             form = _reduction(node, self.held, self.users)
-            form = self._with_holes(node, form)
+            form = self._alike(node, self._with_holes(node, form))
             return replace(form, shared=node in self.totals, averaged=node in self.averages)
         return None
 
@@ -356,6 +356,25 @@ class _Chooser:
             if user.op.name == "eq" and any(a.is_constant and a.value == sentinel for a in user.arguments):
                 return next((u for u in self.users[user] if u.op.name == "not"), None)
         return None
+
+    def _alike(self, node: Node, form: Reduction) -> Reduction:
+        """A product with the mask that another product has on the same large factor, where masked places do not count.
+
+        Then one masked factor serves both, instead of the factor and a masked copy.
+        """
+        if form.product is None or form.parts or form.pair is not None:
+            return form
+        for factor in form.product.above:
+            if len(self.held[factor]) < 2:
+                continue
+            others = (r for body in self.users[factor] for r in self.users[body] if r is not node)
+            masks = (r.arguments[1] for r in others if r.op.name == "sum" and len(r.arguments) == 2)
+            for part in (p for mask in masks for p in conjuncts(mask)):
+                fits = self.held[part] <= self.held[factor] and not self.held[part] & set(form.axes)
+                # What is made later than the product cannot be waited for.
+                if fits and part.number < node.number and self.coverage.counts_only_where(node, part):
+                    return replace(form, parts=(part,))
+        return form
 
     def _with_holes(self, node: Node, form: Reduction) -> Reduction:
         if node.op.name not in _HOLLOW or node.kind != REAL or not form.dense:
