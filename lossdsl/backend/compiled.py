@@ -66,9 +66,9 @@ class Ready:
     @cached_property
     def fast(self) -> Run:
         """The function through inductor."""
-        from lossdsl.backend.inductor import Graphs
+        from lossdsl.backend.inductor import graphs
 
-        return Graphs(self.run)
+        return graphs(self.run)
 
 
 def read_program(recipe: Recipe) -> tuple[Program, Source]:

@@ -7,7 +7,9 @@ called at once.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -17,20 +19,45 @@ Run = Callable[..., Any]
 _Seen = tuple[Run, tuple[Any, ...], Sequence[Any]]
 
 
+@cache
+def graphs(run: Run) -> Graphs:
+    """The graphs of an emitted function. Modules of one text share them: dynamo counts them by function."""
+    return Graphs(run)
+
+
 class Graphs:
-    """A function through inductor; sizes that change are compiled for once more, and then for all."""
+    """A function through inductor; sizes that change are compiled for once more, and then for all.
+
+    Where torch refuses to compile for yet another kind of call, the function runs as it is.
+    """
 
     def __init__(self, run: Run) -> None:
+        self._run = run
+        self._warned = False
         self._compiled = torch.compile(run, fullgraph=True, backend=self._made)
         self._seen: _Seen | None = None
         self.last: Run | None = None
         """What the last call ran, for calls with other tensors of the same types, shapes and strides."""
 
     def __call__(self, *tensors: Tensor) -> Any:
-        result = self._compiled(*tensors)
+        try:
+            result = self._compiled(*tensors)
+        except torch._dynamo.exc.FailOnRecompileLimitHit:
+            self._say()
+            self._seen = self.last = None
+            return self._run(*tensors)
         seen, self._seen = self._seen, None
         self.last = _again(seen, tensors, result) if seen is not None else None
         return result
+
+    def _say(self) -> None:
+        if not self._warned:
+            self._warned = True
+            warnings.warn(
+                "lossdsl: a loss is called in more ways (dtypes, sizes of 1) than torch compiles one function for; "
+                "further ones run as plain torch code. Raise torch._dynamo.config.recompile_limit to have them compiled",
+                stacklevel=2,
+            )
 
     def _made(self, graph: Any, examples: Sequence[Any]) -> Run:
         from torch._inductor.compile_fx import compile_fx

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lossdsl.backend.compiled import executed
+from lossdsl.backend.inductor import graphs
 from lossdsl.backend.pieces import Emitted, emit
 from lossdsl.backend.source import LIKE
 from lossdsl.bind import BoundProgram
@@ -36,8 +37,7 @@ class Step:
     @cached_property
     def fast(self) -> Run:
         """The function through inductor; sizes that change are compiled for once more, and then for all."""
-        run: Run = torch.compile(self.fusing(), fullgraph=True)
-        return run
+        return graphs(self.fusing())
 
 
 @dataclass(eq=False)
