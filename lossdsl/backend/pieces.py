@@ -234,16 +234,17 @@ class _Writer(Writer):
                 continue
             target = line.partition(" = ")[0]
             value = names.get(target)
-            words = set(re.findall(r"\b[a-zA-Z_]\w*", line))
+            words = dict.fromkeys(re.findall(r"\b[a-zA-Z_]\w*", line))
             inside = [names[w].axes for w in words if w in names and names[w].axes]
             steps = min(2, len(re.findall(r" [-+*/&|@] |\w\(", line)) - 1)
-            temporary = [(max(inside, key=len, default=()), REAL)] * max(0, steps)
+            largest = max(inside, key=lambda axes: (self.piece.block in axes, len(axes)), default=())
+            temporary = [(largest, REAL)] * max(0, steps)
             for function, (results, arguments) in _INSIDE.items():
                 if f"{function}(" in line and value is not None:
                     # Copies of what it is given, in float64.
                     temporary += [(given[w], REAL) for w in words if w in given for _ in range(2)]
                     temporary += [(value.axes, REAL)] * results
-                    temporary += [(max(inside, key=len, default=()), REAL)] * arguments
+                    temporary += [(largest, REAL)] * arguments
             if value is not None and value.axes:
                 held[target] = (value.axes, value.kind)
             yield (*held.values(), *temporary)
