@@ -17,6 +17,7 @@ from lossdsl.backend.differences import Pair, pair
 from lossdsl.backend.text import in_order
 from lossdsl.build import conjuncts
 from lossdsl.graph import INT, REAL, Axis, Node, reachable, users
+from lossdsl.streaming.varying import varying
 
 _MOST_GROUPS = 3
 _SEGMENTS = frozenset(("sum", "mean", "max", "min", "any", "all", "norm", "logsumexp"))
@@ -180,28 +181,11 @@ def products(plan: Forms) -> list[tuple[Axis, ...]]:
     return found
 
 
-def _held(nodes: Sequence[Node]) -> dict[Node, frozenset[Axis]]:
-    """The axes along which each node really varies: `expand` adds none."""
-    held: dict[Node, frozenset[Axis]] = {}
-    for node in nodes:
-        inner = [held[a] for a in node.arguments]
-        union = frozenset().union(*inner) if inner else frozenset(node.axes)
-        if node.op.family == "reduce":
-            union -= set(node.attributes[0].axes)
-        elif node.op.name == "rename":
-            swap = dict(node.attributes)
-            union = frozenset(swap.get(a, a) for a in union)
-        elif node.op.name == "pick":
-            union = (inner[0] - {node.attributes[0]}) | inner[1] if node.attributes[0] in inner[0] else inner[0]
-        held[node] = union
-    return held
-
-
 class _Chooser:
     """Chooses the form of one node after the other, users first."""
 
     def __init__(self, nodes: Sequence[Node], roots: Sequence[Node]) -> None:
-        self.held = _held(nodes)
+        self.held = varying(nodes)
         self.roots = set(roots)
         self.users = users(nodes)
         self.coverage = Coverage(nodes, roots)
