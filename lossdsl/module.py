@@ -247,7 +247,7 @@ class LossModule(nn.Module):
         if kwargs or self.validate or self._unsized or not self._repeats or torch.compiler.is_compiling():
             return self._evaluated(args, kwargs, logged=self.validate)[0]
         tensors = [*args, *(getattr(self, attribute) for attribute in self._held.values())]
-        kind = kind_of_call(tensors, self.backend)
+        kind = kind_of_call(tensors, (self.backend, self.memory_budget))
         known = self._known.get(kind)
         return known(tensors) if known is not None else self._evaluated(args, kwargs, logged=False, kind=kind)[0]
 

@@ -71,12 +71,12 @@ class Job:
 
     def gradients(self, tensors: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
         """The gradients alone, differentiable once more."""
-        if self.in_blocks is not None and not torch.is_grad_enabled():
-            ready = self.compiled.gradients(self.wanted, logged=False, updates=False)
-            run = self.in_blocks((self.wanted, False, False))
-            return tuple(run(*(tensors[n] for n in ready.function.arguments))[-len(self.wanted) :])
         ready = self.compiled.gradients(self.wanted, logged=False, updates=False)
-        return self.call(ready, tensors)[-len(self.wanted) :]
+        if self.in_blocks is None or torch.is_grad_enabled():
+            found = self.call(ready, tensors)
+        else:
+            found = self.in_blocks((self.wanted, False, False))(*(tensors[n] for n in ready.function.arguments))
+        return found[-len(self.wanted) :]
 
 
 def _named(job: Job, tensors: tuple[Tensor, ...]) -> dict[str, Tensor]:

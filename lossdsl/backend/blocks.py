@@ -138,9 +138,10 @@ class Blocks:
         if key not in self._extents:
             _, outputs = self.outputs(key)
             nodes = reachable(outputs.values())
-            computed = set(forms(outputs.values()).order)
             held = varying(nodes)
-            self._extents[key] = [tuple(held[n]) for n in amplified(nodes, held) if n in computed]
+            large = amplified(nodes, held)
+            computed = set(forms(outputs.values()).order) if large else set()
+            self._extents[key] = [tuple(held[n]) for n in large if n in computed]
         return self._extents[key]
 
     def ways(self, key: Key) -> list[Schedule] | Prevented:

@@ -32,8 +32,8 @@ class Emitted:
 
     piece: Piece
     function: Function
-    products: dict[str, tuple[Axis, ...]]
-    """The axes of the factors' product, by output: the first factor has the first of them."""
+    products: frozenset[str]
+    """The outputs that are products."""
     states: tuple[tuple[Extent, ...], ...]
     """What is held at the same time, for each line."""
     work: tuple[tuple[Axis, ...], ...]
@@ -159,15 +159,7 @@ class _Writer(Writer):
 
     def emitted(self, name: str) -> Emitted:
         function = self.write(name)
-        products = {
-            key: (
-                *(a for a in left.axes if a is not self.piece.block),
-                *(a for a in right.axes if a is not self.piece.block),
-            )
-            for key, node in self.piece.outputs.items()
-            for left, right in [self.block_emitter.products.get(node, (None, None))]
-            if left is not None and right is not None
-        }
+        products = frozenset(k for k, node in self.piece.outputs.items() if node in self.block_emitter.products)
         return Emitted(self.piece, function, products, tuple(self._states()), tuple(work(self.plan)))
 
     def _results(self) -> list[str]:

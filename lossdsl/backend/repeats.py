@@ -30,12 +30,12 @@ _PLAIN = (Tensor, torch.nn.Parameter)
 _STRIDED = torch.strided
 
 
-def kind_of_call(tensors: Sequence[Any], backend: str | None) -> tuple[Any, ...] | None:
+def kind_of_call(tensors: Sequence[Any], options: tuple[object, ...]) -> tuple[Any, ...] | None:
     """All that decides how a call runs, the data excepted; None where that is more than can be seen here."""
     if transformed() or torch._C._len_torch_dispatch_stack() or torch._C._len_torch_function_stack():
         return None
     found: list[Any] = [
-        backend,
+        options,
         torch.is_grad_enabled(),
         torch.get_num_threads(),
         torch.get_default_dtype(),

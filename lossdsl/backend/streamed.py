@@ -238,7 +238,7 @@ def streamed(
             owned=done & added,
         )
         emitted = write()
-        added |= emitted.products.keys()
+        added |= emitted.products
         steps.append(Step(emitted, _executed(emitted), done, lambda write=write: _executed(write(fused=True))))  # type: ignore[misc]
     leaves = {d.name: d.leaf for d in program.declared}
     leaves |= {n.attributes[0].name: n.attributes[0] for n in reachable(outputs.values()) if n.op.name == "leaf"}
