@@ -206,3 +206,11 @@ def _exact(node: Node) -> Fraction | None:
 def conjuncts(condition: Node) -> tuple[Node, ...]:
     """The conditions that must all hold."""
     return condition.arguments if condition.op.name == "and" else (condition,)
+
+
+def readings(condition: Node) -> list[tuple[Axis, Node]]:
+    """The readings of a condition as `C == x`: the axis whose index is compared, and with what."""
+    if condition.op.name != "eq":
+        return []
+    x, y = condition.arguments
+    return [(index.attributes[0], other) for index, other in ((x, y), (y, x)) if index.op.name == "index"]

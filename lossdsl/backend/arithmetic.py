@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from lossdsl.backend.forms import Product, Sum
+from lossdsl.backend.kinds import Product, Sum
 from lossdsl.backend.text import Value, aligned, constant, in_order, negated
 from lossdsl.backend.torch_ops import ATOM, POWER, PRODUCT, SUM, UNARY
 from lossdsl.graph import BOOL, INT, REAL, Axis, Node

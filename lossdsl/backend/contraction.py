@@ -8,7 +8,8 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from lossdsl.backend.arithmetic import multiplied
-from lossdsl.backend.forms import Product, Reduction, groups
+from lossdsl.backend.kinds import Product, Reduction
+from lossdsl.backend.reduced import groups
 from lossdsl.backend.text import Value, aligned, in_order
 from lossdsl.backend.torch_ops import ATOM, PRODUCT, SUM
 from lossdsl.graph import REAL, Axis

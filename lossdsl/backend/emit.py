@@ -14,7 +14,7 @@ from fractions import Fraction
 
 from lossdsl.backend import arithmetic, reductions
 from lossdsl.backend.arithmetic import multiplied
-from lossdsl.backend.forms import Forms, Joined, Product, Reduction, Softmax, Sum, Written
+from lossdsl.backend.kinds import Forms, Joined, Product, Reduction, Softmax, Sum, Written
 from lossdsl.backend.text import Names, Value, aligned, constant, in_order, negated, tuple_text
 from lossdsl.backend.torch_ops import ATOM, COMPARE, LINES, PREAMBLES, SUM, TERNARY, UNARY
 from lossdsl.graph import BOOL, INT, REAL, Axis, Node

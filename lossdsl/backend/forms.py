@@ -9,145 +9,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 
 from lossdsl.backend.coverage import Coverage
-from lossdsl.backend.differences import Pair, pair
+from lossdsl.backend.kinds import Form, Forms, Joined, Product, Reduction, Softmax, Sum, Written
+from lossdsl.backend.reduced import labelled, product, reduction
 from lossdsl.backend.text import in_order
 from lossdsl.build import conjuncts
 from lossdsl.graph import INT, REAL, Axis, Node, reachable, users
 from lossdsl.streaming.varying import varying
-
-_MOST_GROUPS = 3
-_SEGMENTS = frozenset(("sum", "mean", "max", "min", "any", "all", "norm", "logsumexp"))
-
-
-@dataclass(frozen=True)
-class Product:
-    """A product: coefficient, numerators and denominators."""
-
-    coefficient: Fraction
-    above: tuple[Node, ...]
-    below: tuple[Node, ...]
-
-    @property
-    def needs(self) -> tuple[Node, ...]:
-        return (*self.above, *self.below)
-
-    @property
-    def size(self) -> Product:
-        """The product without its sign."""
-        return replace(self, coefficient=abs(self.coefficient))
-
-
-@dataclass(frozen=True)
-class Reduction:
-    """A reduction of a body over axes, where every part of the filter holds."""
-
-    body: Node
-    parts: tuple[Node, ...]
-    axes: tuple[Axis, ...]
-    hot: tuple[tuple[Axis, Node], ...] = ()
-    """Axes that are reduced where they equal an index: the body is picked there."""
-    segment: tuple[Axis, Node] | None = None
-    """The axis that is kept and the index that says where each value goes."""
-    product: Product | None = None
-    """The factors of a contraction."""
-    holes: tuple[tuple[Axis, Node], ...] = ()
-    """Places that are left out: where an axis that is reduced equals an index."""
-    pair: Pair | None = None
-    """The differences whose lengths are taken, or which are summed with the factors as weights."""
-    shared: bool = False
-    """Whether the exponentials of a logsumexp are kept for a softmax."""
-    averaged: bool = False
-    """Whether a sum is to be divided by the number of its places."""
-
-    @property
-    def needs(self) -> tuple[Node, ...]:
-        inside = self.product.needs if self.product is not None else () if self.pair is not None else (self.body,)
-        if self.pair is not None:
-            inside = (*inside, self.pair.left, self.pair.right)
-        labels = (*self.hot, *self.holes, *((self.segment,) if self.segment else ()))
-        return (*inside, *self.parts, *(label for _, label in labels))
-
-    @property
-    def dense(self) -> bool:
-        return not self.hot and self.segment is None and self.product is None and self.pair is None
-
-
-@dataclass(frozen=True)
-class Written:
-    """A value that is another one where an axis equals an index."""
-
-    axis: Axis
-    label: Node
-    inside: Node
-    outside: Node
-    mask: Node | None = None
-    """Where the value counts; it is 0 elsewhere."""
-
-    @property
-    def needs(self) -> tuple[Node, ...]:
-        return (self.label, self.inside, self.outside, *((self.mask,) if self.mask is not None else ()))
-
-
-@dataclass(frozen=True)
-class Softmax:
-    """`exp(x - logsumexp(x))`, from the exponentials of that logsumexp."""
-
-    total: Node
-
-    @property
-    def needs(self) -> tuple[Node, ...]:
-        return (self.total,)
-
-
-@dataclass(frozen=True)
-class Joined:
-    """A logsumexp over all places, from that over all but the place a label names."""
-
-    others: Node
-    body: Node
-    axis: Axis
-    label: Node
-
-    @property
-    def needs(self) -> tuple[Node, ...]:
-        return (self.others, self.body, self.label)
-
-
-@dataclass(frozen=True)
-class Sum:
-    """A sum whose terms have coefficients of one size, which stands before it."""
-
-    size: Fraction
-    terms: tuple[tuple[int, Product], ...]
-    """The terms and their signs."""
-
-    @property
-    def needs(self) -> tuple[Node, ...]:
-        return tuple(n for _, term in self.terms for n in term.needs)
-
-    def same(self, sign: int) -> tuple[Fraction, frozenset[tuple[int, Product]]]:
-        """What two sums have in common that are equal, or opposite."""
-        return self.size, frozenset((sign * s, term) for s, term in self.terms)
-
-
-Form = Product | Reduction | Written | Softmax | Joined | Sum
-
-
-@dataclass(frozen=True)
-class Forms:
-    """What is needed for some roots, in an order in which it can be computed."""
-
-    order: tuple[Node, ...]
-    uses: Counter[Node]
-    chosen: dict[Node, Form]
-    raw: frozenset[Node]
-    """Leaves that only stand in contractions: they are multiplied in their own dtype."""
-    real: frozenset[Node]
-    """Whole numbers, such as counts, that are only calculated with: they are made real once."""
 
 
 def forms(roots: Iterable[Node]) -> Forms:
@@ -207,7 +78,7 @@ class _Chooser:
             joined = self._joined(node) if node not in self.totals else None
             if joined is not None:
                 return joined
-            form = _reduction(node, self.held, self.users)
+            form = reduction(node, self.held, self.users)
             form = self._alike(node, self._with_holes(node, form))
             return replace(form, shared=node in self.totals, averaged=node in self.averages)
         return None
@@ -221,7 +92,7 @@ class _Chooser:
                 continue
             below, axes = list(form.below), factor.attributes[0].axes
             sizes = [n for a in axes for n in below if n.op.name == "size" and n.attributes[0].root is a.root]
-            whole = _reduction(factor, self.held, self.users)
+            whole = reduction(factor, self.held, self.users)
             inside = whole.dense and not whole.parts and set(axes) <= self.held[whole.body]
             if inside and len(sizes) == len(set(sizes)) == len(axes) and len(self.users[factor]) == 1:
                 self.averages.add(factor)
@@ -263,7 +134,7 @@ class _Chooser:
             total = factors.above[0]
             if total.op.name != "logsumexp" or set(_terms(total.arguments[0])) != terms - {term}:
                 continue
-            form = _reduction(total, self.held, self.users)
+            form = reduction(total, self.held, self.users)
             if form.dense and set(form.axes) <= self.held[form.body] and self._counts_inside(node, form):
                 joined = self._joined(total) if total not in self.totals else None
                 without = joined is not None and self._counts_elsewhere(node, joined)
@@ -279,7 +150,7 @@ class _Chooser:
         for other in self.users[body]:
             alike = other.op is total.op and other.number < total.number and other.attributes[0].axes == over.axes
             if alike and len(other.arguments) > 1:
-                form = self._with_holes(other, _reduction(other, self.held, self.users))
+                form = self._with_holes(other, reduction(other, self.held, self.users))
                 if len(form.holes) == 1 and not form.parts:
                     return Joined(other, body, *form.holes[0])
         return None
@@ -323,7 +194,7 @@ class _Chooser:
 
     def _place(self, node: Node, condition: Node, outside: Node) -> tuple[Axis, Node] | None:
         """The axis and the label of `C == label`, where the label is sure to lie inside wherever it counts."""
-        for axis, label in _labelled(condition, self.held):
+        for axis, label in labelled(condition, self.held):
             leaf = label.attributes[0] if label.op.name == "leaf" else None
             within = {axis, *self.held[label]} <= self.held[outside]
             if leaf is None or leaf.of is None or leaf.of.root is not axis.root or not within:
@@ -382,161 +253,6 @@ _HOLLOW = frozenset(("logsumexp", "max", "min"))
 
 def _terms(node: Node) -> tuple[Node, ...]:
     return node.arguments if node.op.name == "add" else (node,)
-
-
-_DIVIDED = (Fraction(-1), Fraction(-2), Fraction(-3))
-"""Exponents of what a product is divided by."""
-
-
-def product(node: Node) -> Product:
-    """The factors of a product, those to a negative power apart."""
-    coefficient = Fraction(1)
-    above, below = [], []
-    for factor in node.arguments:
-        value = factor.value if factor.is_constant else None
-        exponent = factor.arguments[1] if factor.op.name == "pow" else None
-        if isinstance(value, Fraction):
-            coefficient *= value
-        elif exponent is not None and exponent.is_constant and exponent.value in _DIVIDED:
-            # One by one: the square of a tiny number is 0.
-            below += [factor.arguments[0]] * -int(exponent.value)
-        else:
-            above.append(factor)
-    return Product(coefficient, tuple(above), tuple(below))
-
-
-def _reduction(node: Node, held: dict[Node, frozenset[Axis]], users: dict[Node, list[Node]]) -> Reduction:
-    name = node.op.name
-    body = node.arguments[0]
-    parts = list(conjuncts(node.arguments[1])) if len(node.arguments) > 1 else []
-    while name == "sum" and _selects_or_zero(body):
-        parts += conjuncts(body.arguments[0])
-        body = body.arguments[1]
-    axes = list(node.attributes[0].axes)
-    hot = []
-    if name in _SEGMENTS or name == "prod":
-        for part in list(parts):
-            for axis, label in _labelled(part, held):
-                if axis in axes and axis in held[body]:
-                    axes.remove(axis)
-                    parts.remove(part)
-                    hot.append((axis, label))
-                    break
-    if hot:
-        return Reduction(body, tuple(parts), tuple(axes), tuple(hot))
-    if name in _SEGMENTS:
-        segment = _segment(body, parts, axes, held)
-        if segment is not None:
-            return segment
-    if name == "norm" and not parts and len(axes) == 1:
-        one = pair(body, held)
-        if one is not None and one.along is axes[0]:
-            return Reduction(body, (), tuple(axes), pair=one)
-    if name == "sum" and not parts and len(axes) == 1:
-        one = _squared(body, held)
-        if one is not None and one.along is axes[0]:
-            return Reduction(body, (), tuple(axes), pair=one)
-    if name == "sum" and len(axes) == 1:
-        pulled = _pull(body, parts, axes[0], held)
-        if pulled is not None:
-            return pulled
-    factors = product(body) if name == "sum" and body.op.name == "mul" and len(users[body]) == 1 else None
-    if factors is not None and not is_contraction(factors, parts, axes, held):
-        factors = None
-    return Reduction(body, tuple(parts), tuple(axes), (), None, factors)
-
-
-def _pull(body: Node, parts: list[Node], axis: Axis, held: dict[Node, frozenset[Axis]]) -> Reduction | None:
-    """A sum of differences, or of directions, over one of the two sets of vectors."""
-    factors = product(body) if body.op.name == "mul" else Product(Fraction(1), (body,), ())
-    found = [(f, one) for f in factors.above if (one := _difference(f, held)) is not None]
-    if len(found) != 1 or axis not in (found[0][1].first, found[0][1].second):
-        return None
-    factor, one = found[0]
-    rest = [n for n in factors.needs if n is not factor]
-    if any(not held[n] <= {one.first, one.second} for n in (*rest, *parts)):
-        return None
-    above = tuple(f for f in factors.above if f is not factor)
-    weights = Product(factors.coefficient, above, factors.below)
-    return Reduction(body, tuple(parts), (axis,), product=weights, pair=one)
-
-
-def _difference(node: Node, held: dict[Node, frozenset[Axis]]) -> Pair | None:
-    """A difference, its direction, or its direction made 0 where there is none."""
-    if node.op.name == "unit":
-        one = pair(node.arguments[0], held)
-        over = node.attributes[0].axes
-        return replace(one, directed=True) if one is not None and over == (one.along,) else None
-    if node.op.name == "select" and node.arguments[1].is_constant and node.arguments[1].value == 0:
-        condition, _, direction = node.arguments
-        one = _difference(direction, held) if direction.op.name == "unit" else None
-        lengths = [a for a in condition.arguments if a.op.name == "norm"] if condition.op.name == "eq" else []
-        alike = [n for n in lengths if one is not None and n.arguments == (one.node,)]
-        return one if alike and any(a.is_constant and a.value == 0 for a in condition.arguments) else None
-    return pair(node, held)
-
-
-def _squared(node: Node, held: dict[Node, frozenset[Axis]]) -> Pair | None:
-    """The square of a difference."""
-    if node.op.name != "pow" or not node.arguments[1].is_constant or node.arguments[1].value != 2:
-        return None
-    one = pair(node.arguments[0], held)
-    return replace(one, squared=True) if one is not None else None
-
-
-def _selects_or_zero(node: Node) -> bool:
-    return node.op.name == "select" and node.arguments[2].is_constant and node.arguments[2].value == 0
-
-
-def _labelled(part: Node, held: dict[Node, frozenset[Axis]]) -> list[tuple[Axis, Node]]:
-    """The readings of a condition as `index of an axis == label`."""
-    if part.op.name != "eq":
-        return []
-    x, y = part.arguments
-    return [
-        (index.attributes[0], label)
-        for index, label in ((x, y), (y, x))
-        if index.op.name == "index" and label.kind != REAL and index.attributes[0] not in held[label]
-    ]
-
-
-def _segment(body: Node, parts: list[Node], axes: list[Axis], held: dict[Node, frozenset[Axis]]) -> Reduction | None:
-    for part in parts:
-        rest = [p for p in parts if p is not part]
-        inside = frozenset().union(held[body], *(held[p] for p in rest))
-        for axis, label in _labelled(part, held):
-            fits = axis not in axes and axis not in inside and held[label] and held[label] <= set(axes)
-            if fits and label.op.name != "index":
-                return Reduction(body, tuple(rest), tuple(axes), (), (axis, label))
-    return None
-
-
-def is_contraction(
-    factors: Product, parts: Sequence[Node], axes: Sequence[Axis], held: dict[Node, frozenset[Axis]]
-) -> bool:
-    """Whether multiplying first would make something larger than every factor."""
-    sides = groups([held[f] for f in factors.needs])
-    union = frozenset().union(*sides)
-    if len(sides) < 2 or len(sides) > _MOST_GROUPS or not set(axes) <= union:
-        return False
-    for part in parts:
-        home = [s for s in sides if held[part] <= s]
-        if not home:
-            return False
-        leaks = any(not held[part] <= s and held[part] & s & set(axes) for s in sides)
-        if leaks and len(sides) > 2:
-            return False
-    return True
-
-
-def groups(held: Sequence[frozenset[Axis]]) -> list[frozenset[Axis]]:
-    """The largest sets of axes: a factor within another is multiplied into it beforehand."""
-    distinct = sorted(set(held), key=lambda s: (-len(s), [a.order for a in in_order(s)]))
-    kept: list[frozenset[Axis]] = []
-    for one in distinct:
-        if not any(one <= other for other in kept):
-            kept.append(one)
-    return kept
 
 
 def _raw(order: Sequence[Node], chosen: dict[Node, Form], roots: set[Node]) -> frozenset[Node]:

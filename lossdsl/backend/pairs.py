@@ -19,7 +19,7 @@ from lossdsl.graph import BOOL, REAL, Axis
 
 if TYPE_CHECKING:
     from lossdsl.backend.emit import Emitter
-    from lossdsl.backend.forms import Reduction
+    from lossdsl.backend.kinds import Reduction
 
 MaskOf = Callable[["Emitter", Sequence[Value]], Value | None]
 

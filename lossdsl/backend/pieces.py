@@ -13,8 +13,8 @@ from math import prod
 
 from lossdsl.backend.contraction import matrices
 from lossdsl.backend.emit import Emitter
-from lossdsl.backend.forms import Reduction
 from lossdsl.backend.forms import products as work
+from lossdsl.backend.kinds import Reduction
 from lossdsl.backend.source import Function, Writer
 from lossdsl.backend.text import Value, aligned
 from lossdsl.backend.torch_ops import ATOM, COMPARE

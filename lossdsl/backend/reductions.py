@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lossdsl.backend.arithmetic import multiplied
 from lossdsl.backend.contraction import write_contraction
-from lossdsl.backend.forms import Joined, Reduction
+from lossdsl.backend.kinds import Joined, Reduction
 from lossdsl.backend.pairs import write_distances, write_pull
 from lossdsl.backend.text import Value, aligned, constant, in_order, tuple_text
 from lossdsl.backend.torch_ops import ATOM, BIT_AND, HIGHEST, LINES, LOWEST, PRODUCT, SUM, TERNARY, UNARY

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from lossdsl.backend.arithmetic import multiplied
-from lossdsl.backend.forms import Reduction
+from lossdsl.backend.kinds import Reduction
 from lossdsl.backend.text import Value, aligned, constant
 from lossdsl.backend.torch_ops import ATOM, SUM
 from lossdsl.graph import INT, REAL, Node

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from lossdsl.build import Builder
+from lossdsl.build import Builder, readings
 from lossdsl.graph import REAL, Axis, Node, reachable, users
 
 
@@ -63,22 +63,16 @@ def labelled(node: Node) -> Labelled | None:
     condition, at_label, elsewhere = node.arguments
     if condition.op.name == "not":
         condition, at_label, elsewhere = condition.arguments[0], elsewhere, at_label
-    for index, label in (condition.arguments, condition.arguments[::-1]) if condition.op.name == "eq" else ():
-        axis = index.attributes[0] if index.op.name == "index" else None
-        if axis is not None and label.op.name == "leaf" and axis not in (*label.axes, *at_label.axes):
+    for axis, label in readings(condition):
+        if label.op.name == "leaf" and axis not in (*label.axes, *at_label.axes):
             return Labelled(axis, label, at_label, elsewhere)
     return None
 
 
 def label_of(condition: Node, axis: Axis) -> Node | None:
     """The label of a condition `C == t`, where it is declared to be a place along that axis, or its sentinel."""
-    for index, label in (condition.arguments, condition.arguments[::-1]) if condition.op.name == "eq" else ():
-        if (
-            index.op.name == "index"
-            and index.attributes[0] is axis
-            and label.op.name == "leaf"
-            and axis not in label.axes
-        ):
+    for over, label in readings(condition):
+        if over is axis and label.op.name == "leaf" and axis not in label.axes:
             of = label.attributes[0].of
             return label if of is not None and of.root is axis.root else None
     return None
