@@ -257,7 +257,8 @@ def test_exact_precision_finds_digits_enough() -> None:
 
 
 def test_tensors_of_any_kind() -> None:
-    torch = pytest.importorskip("torch")
+    import torch
+
     text = "input x: real[B, C] input t: index(C)[B] minimize sum[B](x[C = t])"
     x = torch.tensor(X, dtype=torch.bfloat16, requires_grad=True)
     assert value(text, {"x": x, "t": torch.tensor([2, 0], dtype=torch.int32)}) == 4.5

@@ -19,7 +19,6 @@ class Head:
     name: str
     text: str
     by_hand: Callable[..., Tensor]
-    frozen: tuple[str, ...] = ()
     pairs: bool = False
     """Whether it compares sequences of chosen and rejected tokens."""
 
@@ -227,7 +226,6 @@ HEADS = [
             ONE + "  frozen weight: real[T] where weight > 0\n",
         ),
         weighted,
-        ("weight",),
     ),
     Head(
         "entropy_bonus",
@@ -251,8 +249,8 @@ HEADS = [
         loss("minimize mean[T where next != -100 else 0]((sum[V](softmax[V](logits) * V) - next)^2)"),
         expected_number,
     ),
-    Head("forward_kl", loss("minimize mean[T](sum[V](exp(p) * (p - q)))", TWO), distilled("forward"), ("teacher",)),
-    Head("reverse_kl", loss("minimize mean[T](sum[V](exp(q) * (q - p)))", TWO), distilled("reverse"), ("teacher",)),
+    Head("forward_kl", loss("minimize mean[T](sum[V](exp(p) * (p - q)))", TWO), distilled("forward")),
+    Head("reverse_kl", loss("minimize mean[T](sum[V](exp(q) * (q - p)))", TWO), distilled("reverse")),
     Head(
         "js",
         loss(
@@ -261,10 +259,9 @@ HEADS = [
             TWO,
         ),
         distilled("middle"),
-        ("teacher",),
     ),
-    Head("dpo", loss("minimize mean[B](-log_sigmoid(0.1 * margin))", POLICY + REFERENCE), dpo, ("ref",), True),
-    Head("ipo", loss("minimize mean[B]((margin - 5)^2)", POLICY + REFERENCE), ipo, ("ref",), True),
+    Head("dpo", loss("minimize mean[B](-log_sigmoid(0.1 * margin))", POLICY + REFERENCE), dpo, True),
+    Head("ipo", loss("minimize mean[B]((margin - 5)^2)", POLICY + REFERENCE), ipo, True),
     Head(
         "simpo",
         loss(
@@ -273,7 +270,6 @@ HEADS = [
             POLICY,
         ),
         simpo,
-        (),
         True,
     ),
     Head(
@@ -284,7 +280,6 @@ HEADS = [
             POLICY,
         ),
         orpo,
-        (),
         True,
     ),
     Head(
@@ -296,7 +291,6 @@ HEADS = [
             POLICY + "  frozen old: real[S, B, T]\n  frozen advantage: real[S, B]\n",
         ),
         grpo,
-        ("old", "advantage"),
         True,
     ),
     Head(
@@ -307,7 +301,6 @@ HEADS = [
             POLICY + REFERENCE + "  frozen baseline: real[B]\n",
         ),
         kto,
-        ("ref", "baseline"),
         True,
     ),
 ]

@@ -61,6 +61,27 @@ def test_blocks_of_any_length_give_the_same(name: str) -> None:
                     )
 
 
+@pytest.mark.parametrize("name", listed())
+def test_gradients_are_all_that_is_saved(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of large values, and what is made of them, nothing is kept for backward."""
+    monkeypatch.setattr("lossdsl.backend.blocks.STREAM_FROM", 0)
+    loss = subject(name).variant()
+    (given, *_) = batches(name)
+    names = [*loss.inputs, *(d.name for d in loss._draws)]
+    tensors = {n: t.clone().requires_grad_(n in loss._learners) for n, t in given.items() if n in names}
+    saved: list[Tensor] = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t) or t, lambda t: t):
+        value = loss(**tensors)
+    assert loss._jobs, "a call like one before"
+    assert all(job.in_blocks is not None for job in loss._jobs.values())
+    assert value.grad_fn is not None
+    everything = {**tensors, **loss.held}
+    places = {t.untyped_storage().data_ptr() for t in everything.values()}
+    held = [*saved, *value.grad_fn.gradients]  # type: ignore[attr-defined]
+    beside = sum(t.numel() for t in held if t.untyped_storage().data_ptr() not in places)
+    assert beside <= sum(everything[n].numel() for n in loss._learners)
+
+
 def test_the_page_lists_what_runs_in_blocks() -> None:
     text = PAGE.read_text(encoding="utf-8")
     assert text == written(text), "run `python -m tests.streaming.page --write`"
