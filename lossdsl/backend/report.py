@@ -19,7 +19,8 @@ from lossdsl.graph import Axis
 from lossdsl.streaming.stages import Prevented
 
 _HOW = {"inductor": "through inductor", "eager": "as plain torch code"}
-_SCALES = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
+_SCALES = ((10**15, "PB"), (10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "KB"))
+REFUSED = "refused"
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Report:
     """How a call with given sizes runs. Bytes are beside the inputs."""
 
     mode: str
-    """`one piece` or `blocks`."""
+    """`one piece`, `blocks`, or `refused` where a budget is given and cannot be kept."""
     why: str
     backend: str
     sizes: Mapping[str, int]
@@ -66,7 +67,14 @@ class Report:
     def lines(self) -> list[str]:
         """The report for people."""
         sizes = ", ".join(f"{n} = {s:,}" for n, s in self.sizes.items())
-        lines = [f"sizes     {sizes}", f"runs      in {self.mode}, {_HOW[self.backend]}: {self.why}"]
+        lines = [f"sizes     {sizes}"]
+        if self.mode == REFUSED:
+            return [
+                *lines,
+                f"refused   {self.why}",
+                f"holds     {shown(self.dense)} in one piece, beside inputs and gradients",
+            ]
+        lines.append(f"runs      in {self.mode}, {_HOW[self.backend]}: {self.why}")
         if self.rows:
             blocks = ", ".join(f"{n:,} of {self.sizes[a]:,} along {a}" for a, n in self.rows.items())
             lines.append(f"blocks    {blocks}; {self.sweeps} sweep{'s' if self.sweeps != 1 else ''} over them")
@@ -110,7 +118,7 @@ def report(blocks: Blocks, tensors: Mapping[str, Tensor], key: Key, budget: int 
     kept = {d.name: tensors[d.name] for d in blocks.compiled.program.declared if d.name in key[0]}
     saved = sum(t.numel() * t.element_size() for t in kept.values()) if blocks.compiled.per_item is None else 0
     return Report(
-        "blocks" if plan is not None else "one piece",
+        REFUSED if refusal else "blocks" if plan is not None else "one piece",
         refusal or _why(plan, made, dense, budget),
         "inductor" if inductor else "eager",
         named,

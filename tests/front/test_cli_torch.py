@@ -174,12 +174,26 @@ def test_plan_answers_for_machines(run: Run) -> None:
         (("-e", PAIRS), "give its size, as in `--sizes B=4096`"),
         (("-e", PAIRS, "--sizes", "B:3"), "`--sizes B:3` is no size"),
         (("-e", PAIRS, "--sizes", "B=3,D=4", "--budget", "much"), "is no number of bytes"),
+        (("-e", PAIRS, "--sizes", "B=3,D=4,Q=9"), "no axis of the loss is called `Q`; there are `B`, `D`"),
     ],
 )
 def test_plan_says_what_it_lacks(run: Run, words: tuple[str, ...], said: str) -> None:
     code, _, err = run("plan", *words)
     assert code == 2
     assert said in err
+
+
+def test_plan_fails_where_a_call_would_be_refused(run: Run) -> None:
+    code, out, _ = run("plan", "-e", PAIRS, "--sizes", "B=20000,D=64", "--budget", "1KB")
+    assert code == 1
+    assert "refused" in out
+    assert "runs" not in out
+
+
+def test_plan_names_large_sizes_in_words_that_people_use(run: Run) -> None:
+    code, out, _ = run("plan", "-e", PAIRS, "--sizes", "B=100000000,D=64")
+    assert code == 0
+    assert " PB in one piece" in out  # 1e16 pairs of at least four bytes
 
 
 def test_plan_of_a_faulty_spec(run: Run) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from lossdsl.cli import terminal
@@ -13,6 +13,7 @@ from lossdsl.cli.misuse import Misuse
 from lossdsl.cli.parsers import Subparsers, add_command, add_json, add_settings, add_specs
 from lossdsl.cli.settings import settings
 from lossdsl.cli.targets import find_targets
+from lossdsl.diagnostics import nearest
 
 if TYPE_CHECKING:
     from lossdsl.backend.report import Report
@@ -47,7 +48,7 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Plan and report; 1 where a spec is at fault."""
+    """Plan and report; 1 where a spec is at fault or a budget cannot be kept."""
     sizes, budget = _sizes(arguments.sizes), _bytes(arguments.budget)
     targets = find_targets(arguments.specs, arguments.text)
     options = {"memory_budget": budget, "reduction": arguments.reduction}
@@ -58,13 +59,26 @@ def run(arguments: argparse.Namespace) -> int:
             found.append((chosen.name, chosen.module()))
     except Faulty:
         return 1
+    _all_known(sizes, [module for _, module in found])
     reports = [(name, _planned(module, sizes, arguments.dtype)) for name, module in found]
     if arguments.json:
         terminal.print_json({"losses": [{"name": name, **report.as_dict()} for name, report in reports]})
-        return 0
-    for name, report in reports:
-        print("\n".join([name, *(f"  {line}" for line in report.lines())]))
-    return 0
+    else:
+        for name, report in reports:
+            print("\n".join([name, *(f"  {line}" for line in report.lines())]))
+    return int(any(report.mode == "refused" for _, report in reports))
+
+
+def _all_known(sizes: Iterable[str], modules: Sequence[LossModule]) -> None:
+    """Refuse the size of an axis that none of the losses has."""
+    known = sorted({a.root.name for m in modules for item in m._guard.inputs for a in item.axes})
+    for name in sizes:
+        if name not in known:
+            near = nearest(name, known)
+            advice = (
+                f"did you mean `{near}`?" if near else f"there are {', '.join(f'`{n}`' for n in known) or 'no axes'}"
+            )
+            raise Misuse(f"no axis of the loss is called `{name}`; {advice}")
 
 
 def _planned(module: LossModule, sizes: dict[str, int], dtype: str) -> Report:
