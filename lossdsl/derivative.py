@@ -196,7 +196,10 @@ class _Reverse:
 
     def _rename(self, node: Node, adjoint: Adjoint) -> None:
         back = {new: old for old, new in node.attributes}
-        where = self.graph.rename(adjoint.where, back) if adjoint.where is not None else None
+        where = adjoint.where
+        if where is not None:
+            # One by one: what does not have the axis stays what it is.
+            where = self.graph.conjunction(self.graph.rename(c, back) for c in conjuncts(where))
         self._send(node.arguments[0], node.arguments[0], Adjoint(self.graph.rename(adjoint.value, back), where))
 
     def _pick(self, node: Node, adjoint: Adjoint) -> None:

@@ -109,6 +109,11 @@ class Graph:
             self._interned[key] = found
         return found
 
+    def existing(self, op: Op, arguments: Sequence[Node], attributes: Iterable[Any] = ()) -> Node | None:
+        """The node for an operation if it was made before."""
+        arguments = tuple(sorted(arguments, key=_number)) if op.commutative else tuple(arguments)
+        return self._interned.get((op.name, arguments, tuple(attributes)))
+
 
 def _number(node: Node) -> int:
     return node.number

@@ -9,6 +9,7 @@ from lossdsl.algebra import Gain, improve
 from lossdsl.derivative import gradients
 from lossdsl.graph import REAL, Node
 from lossdsl.program import Declared, Program
+from lossdsl.rewrite.copies import once_along_copies
 from lossdsl.rewrite.engine import Firing, Rewriter
 from lossdsl.rewrite.labels import told_apart_last
 
@@ -42,7 +43,9 @@ def lower(program: Program, wanted: Iterable[str] | None = None) -> Lowered:
     """Rewrite a program for stability and derive it by each learner, or by those `wanted`."""
     assert program.minimize is not None
     rewriter = Rewriter(program.graph)
-    done = rewriter.rebuild(program.roots)
+    stable = rewriter.rebuild(program.roots)
+    once = once_along_copies(rewriter, stable.values())
+    done = {node: once[after] for node, after in stable.items()}
     value = done[program.minimize]
     chosen = [d for d in learners(program) if wanted is None or d.name in wanted]
     derived = gradients(rewriter, value, [d.node for d in chosen])

@@ -17,6 +17,7 @@ from lossdsl.lower import learners
 from lossdsl.modules import stdlib_index
 from lossdsl.optable import OPS
 from lossdsl.program import Program
+from lossdsl.rewrite.copies import once_along_copies
 from lossdsl.rewrite.engine import Rewriter
 from lossdsl.rewrite.labels import told_apart_last
 from lossdsl.rewrite.verify import BrokenGraph, verify, verify_pass
@@ -36,8 +37,11 @@ def check_passes(program: Program) -> None:
     done = rewriter.rebuild(roots.values())
     stable = {name: done[node] for name, node in roots.items()}
     verify_pass(roots, stable)
+    once = once_along_copies(rewriter, stable.values())
+    verify_pass(stable, {name: once[node] for name, node in stable.items()})
+    stable = {name: once[node] for name, node in stable.items()}
     leaves = {d.name: d.node for d in learners(program)}
-    slopes = gradients(rewriter, done[program.minimize], list(leaves.values()))
+    slopes = gradients(rewriter, once[done[program.minimize]], list(leaves.values()))
     verify_pass(
         {f"gradient by {n}": x for n, x in leaves.items()}, {f"gradient by {n}": slopes[x] for n, x in leaves.items()}
     )
