@@ -217,7 +217,9 @@ class _Chooser:
 
         Then one masked factor serves both, instead of the factor and a masked copy.
         """
-        if form.product is None or form.parts or form.pair is not None:
+        if form.pair is not None and form.product is not None:
+            return self._alike_pull(node, form)
+        if form.product is None or form.parts:
             return form
         for factor in form.product.above:
             if len(self.held[factor]) < 2:
@@ -229,6 +231,18 @@ class _Chooser:
                 # What is made later than the product cannot be waited for.
                 if fits and part.number < node.number and self.coverage.counts_only_where(node, part):
                     return replace(form, parts=(part,))
+        return form
+
+    def _alike_pull(self, node: Node, form: Reduction) -> Reduction:
+        """A pull with the weights of the pull to the other side, whose mask holds in fewer places."""
+        for other in self.users[node.arguments[0]]:
+            if other is node or other.op.name != "sum" or len(other.arguments) != 2:
+                continue
+            parts = reduction(other, self.held, self.users).parts
+            further = [p for p in parts if p not in form.parts]
+            fits = set(form.parts) <= set(parts) and all(not self.held[p] & set(form.axes) for p in further)
+            if further and fits and all(self.coverage.counts_only_where(node, p) for p in further):
+                return replace(form, parts=parts)
         return form
 
     def _with_holes(self, node: Node, form: Reduction) -> Reduction:
