@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from lossdsl.backend.kinds import Product, Sum
+from lossdsl.backend.kinds import LogSoftmax, Product, Sum
 from lossdsl.backend.text import Value, aligned, constant, in_order, negated
 from lossdsl.backend.torch_ops import ATOM, POWER, PRODUCT, SUM, UNARY
 from lossdsl.graph import BOOL, INT, REAL, Axis, Node
@@ -36,6 +36,15 @@ def write_sum(emitter: Emitter, node: Node, form: Sum | None) -> Value:
         total = emitter.named(total, "margin")
         emitter.sums[form.same(1)] = total
     return total
+
+
+def write_log_softmax(emitter: Emitter, form: LogSoftmax) -> Value:
+    """Scores less the largest of them, less the logarithm of the sum of their exponentials."""
+    shifted, logarithm = emitter.shifted[form.total]
+    signs = (form.sign, -form.sign)
+    own = [multiplied(Fraction(s), [v], [], REAL) for s, v in zip(signs, (shifted, logarithm), strict=True)]
+    rest = [emitter.real(emitter.values[t]) for t in form.rest]
+    return _total(emitter.short([*own, *rest]), REAL)
 
 
 def _total(values: Sequence[Value], kind: str) -> Value:

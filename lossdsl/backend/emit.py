@@ -14,7 +14,7 @@ from fractions import Fraction
 
 from lossdsl.backend import arithmetic, reductions
 from lossdsl.backend.arithmetic import multiplied
-from lossdsl.backend.kinds import Forms, Joined, Product, Reduction, Softmax, Sum, Written
+from lossdsl.backend.kinds import Forms, Joined, LogSoftmax, Product, Reduction, Softmax, Sum, Written
 from lossdsl.backend.text import Names, Value, aligned, constant, in_order, negated, tuple_text
 from lossdsl.backend.torch_ops import ATOM, COMPARE, LINES, PREAMBLES, SUM, TERNARY, UNARY
 from lossdsl.graph import BOOL, INT, REAL, Axis, Node
@@ -70,6 +70,8 @@ class Emitter:
         """Of logsumexps: the exponentials, and what to divide them by."""
         self.totals: dict[Node, tuple[Value, Value]] = {}
         """Of logsumexps: what was subtracted before the exponentials were taken, and their sum."""
+        self.shifted: dict[Node, tuple[Value, Value]] = {}
+        """Of those wanted for a log-softmax: what is left after that, and the logarithm of the sum."""
         self.shares: dict[Node, tuple[Value, Value]] = {}
         """Of the softmaxes made of them, the same."""
         self.helpers: set[str] = set()
@@ -202,6 +204,8 @@ class Emitter:
             return arithmetic.write_product(self, node, form)
         if isinstance(form, Reduction):
             return self._counted(node, reductions.write(self, node, form))
+        if isinstance(form, LogSoftmax):
+            return arithmetic.write_log_softmax(self, form)
         if isinstance(form, Sum) or node.op.name == "add":
             return arithmetic.write_sum(self, node, form if isinstance(form, Sum) else None)
         if isinstance(form, Joined):

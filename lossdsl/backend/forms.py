@@ -13,7 +13,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from lossdsl.backend.coverage import Coverage
-from lossdsl.backend.kinds import Form, Forms, Joined, Product, Reduction, Softmax, Sum, Written
+from lossdsl.backend.kinds import Form, Forms, Joined, LogSoftmax, Product, Reduction, Softmax, Sum, Written
 from lossdsl.backend.reduced import labelled, product, reduction
 from lossdsl.backend.text import in_order
 from lossdsl.build import conjuncts
@@ -37,6 +37,7 @@ def forms(roots: Iterable[Node]) -> Forms:
         if form is not None:
             chosen[node] = form
         uses.update(form.needs if form is not None else node.arguments)
+    uses -= _unseen(chosen.values(), uses)
     raw = _raw(order, chosen, set(roots))
     return Forms(tuple(reversed(order)), uses, chosen, raw, frozenset(n for n in order if chooser.is_real(n)))
 
@@ -62,6 +63,8 @@ class _Chooser:
         self.coverage = Coverage(nodes, roots)
         self.totals: set[Node] = set()
         """The logsumexps of which the exponentials are wanted."""
+        self.shifted: set[Node] = set()
+        """Those of which a log-softmax is made."""
         self.averages: set[Node] = set()
         """The sums that are only wanted over the number of their places."""
 
@@ -69,7 +72,7 @@ class _Chooser:
         if node.op.name == "mul":
             return self._averaged(node, product(node))
         if node.op.name == "add":
-            return self._sum(node)
+            return self._log_softmax(node) or self._sum(node)
         if node.op.name == "select":
             return self._masked(node) or self._written(node)
         if node.op.name == "exp":
@@ -80,7 +83,8 @@ class _Chooser:
                 return joined
             form = reduction(node, self.held, self.users)
             form = self._alike(node, self._with_holes(node, form))
-            return replace(form, shared=node in self.totals, averaged=node in self.averages)
+            shared, shifted = node in self.totals, node in self.shifted
+            return replace(form, shared=shared, shifted=shifted, averaged=node in self.averages)
         return None
 
     def _averaged(self, node: Node, form: Product) -> Product:
@@ -140,6 +144,25 @@ class _Chooser:
                 without = joined is not None and self._counts_elsewhere(node, joined)
                 self.totals.add(joined.others if joined is not None and without else total)
                 return Softmax(total)
+        return None
+
+    def _log_softmax(self, node: Node) -> LogSoftmax | None:
+        if node.kind != REAL:
+            return None
+        terms = dict(_scaled(t) for t in node.arguments)
+        for one, number in terms.items():
+            total = one.arguments[1] if one.op.name == "select" else one
+            if total.op.name != "logsumexp" or abs(number) != 1:
+                continue
+            body = dict(_scaled(t) for t in _terms(total.arguments[0]))
+            if any(terms.get(x) != -number * times for x, times in body.items()) or self._joined(total) is not None:
+                continue
+            form = reduction(total, self.held, self.users)
+            inside = form.dense and set(form.axes) <= self.held[form.body] and self._counts_inside(node, form)
+            if inside and (one is total or _holds_within(one.arguments[0], form.parts)):
+                self.shifted.add(total)
+                rest = (t for t in node.arguments if (core := _scaled(t)[0]) is not one and core not in body)
+                return LogSoftmax(total, -int(number), tuple(rest))
         return None
 
     def _joined(self, total: Node) -> Joined | None:
@@ -265,8 +288,31 @@ _HOLLOW = frozenset(("logsumexp", "max", "min"))
 """Reductions in which a place is left out by writing their neutral value there."""
 
 
+def _unseen(chosen: Iterable[Form], uses: Counter[Node]) -> Counter[Node]:
+    """The uses of logsumexps of which only the exponentials are looked at."""
+    inside = Counter(form.total for form in chosen if isinstance(form, Softmax | LogSoftmax))
+    return Counter({total: count for total, count in inside.items() if uses[total] == count})
+
+
 def _terms(node: Node) -> tuple[Node, ...]:
     return node.arguments if node.op.name == "add" else (node,)
+
+
+def _scaled(term: Node) -> tuple[Node, Fraction]:
+    """A term without its number, and the number."""
+    numbers = [f for f in term.arguments if f.is_constant] if term.op.name == "mul" else []
+    rest = [f for f in term.arguments if not f.is_constant]
+    if len(numbers) == len(rest) == 1 and isinstance(numbers[0].value, Fraction):
+        return rest[0], numbers[0].value
+    return term, Fraction(1)
+
+
+def _holds_within(condition: Node, parts: Sequence[Node]) -> bool:
+    """Whether a condition holds for each row in which the parts hold somewhere: it asks for no more than some of them."""
+    return all(
+        c in parts or (c.op.name == "any" and len(c.arguments) == 1 and set(conjuncts(c.arguments[0])) <= set(parts))
+        for c in conjuncts(condition)
+    )
 
 
 def _raw(order: Sequence[Node], chosen: dict[Node, Form], roots: set[Node]) -> frozenset[Node]:

@@ -47,6 +47,8 @@ class Reduction:
     """The differences whose lengths are taken, or which are summed with the factors as weights."""
     shared: bool = False
     """Whether the exponentials of a logsumexp are kept for a softmax."""
+    shifted: bool = False
+    """Whether what they are taken of is kept for a log-softmax."""
     averaged: bool = False
     """Whether a sum is to be divided by the number of its places."""
 
@@ -91,6 +93,23 @@ class Softmax:
 
 
 @dataclass(frozen=True)
+class LogSoftmax:
+    """`x - logsumexp(x)` or its opposite, and what is added, from what the exponentials of that logsumexp were taken of.
+
+    Both may be large and nearly equal; the largest score, which is in both, is never added.
+    """
+
+    total: Node
+    sign: int
+    """That of x."""
+    rest: tuple[Node, ...]
+
+    @property
+    def needs(self) -> tuple[Node, ...]:
+        return (self.total, *self.rest)
+
+
+@dataclass(frozen=True)
 class Joined:
     """A logsumexp over all places, from that over all but the place a label names."""
 
@@ -121,7 +140,7 @@ class Sum:
         return self.size, frozenset((sign * s, term) for s, term in self.terms)
 
 
-Form = Product | Reduction | Written | Softmax | Joined | Sum
+Form = Product | Reduction | Written | Softmax | LogSoftmax | Joined | Sum
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ def write(emitter: Emitter, node: Node, form: Reduction) -> Value:
         neutral = Value(neutral_of(node.op.name, node.kind), ATOM, (), REAL, True)
         whole = emitter.full(emitter.real(body), in_order((*body.axes, axis)))
         body = emitter.written(whole, axis, emitter.values[label], neutral)
-    if form.shared:
+    if form.shared or form.shifted:
         return _logsumexp(
             emitter, node, form, masked(emitter, "logsumexp", emitter.real(body), mask_of(emitter, parts))
         )
@@ -51,7 +51,7 @@ def write(emitter: Emitter, node: Node, form: Reduction) -> Value:
 
 
 def _logsumexp(emitter: Emitter, node: Node, form: Reduction, body: Value) -> Value:
-    """The logarithm of a sum of exponentials, which stay for the softmax that is made of them."""
+    """The logarithm of a sum of exponentials; what is wanted for a softmax or a log-softmax of them stays."""
     body = emitter.named(body, "scores")
     rest = tuple(a for a in body.axes if a not in form.axes)
     places = [str(body.axes.index(a)) for a in in_order(form.axes)]
@@ -61,14 +61,23 @@ def _logsumexp(emitter: Emitter, node: Node, form: Reduction, body: Value) -> Va
         largest = _or_neutral(emitter, "max", REAL, largest, form.axes)
     # Of nothing but minus infinity the largest is replaced by the lowest number, so that it can be subtracted.
     highest = emitter.named(Value(f"{largest.at(ATOM)}.nan_to_num()", ATOM, rest, REAL), "highest")
-    shifted = f"torch.exp({body.at(SUM)} - {aligned(highest, body.axes, PRODUCT)})"
-    exponentials = emitter.named(Value(shifted, ATOM, body.axes, REAL), "exponential")
+    shifted = Value(f"{body.at(SUM)} - {aligned(highest, body.axes, PRODUCT)}", SUM, body.axes, REAL)
+    if form.shifted:
+        shifted = emitter.named(shifted, "shifted")
+    exponentials = Value(f"torch.exp({shifted.code})", ATOM, body.axes, REAL)
+    if form.shared:
+        exponentials = emitter.named(exponentials, "exponential")
     total = emitter.named(Value(f"{exponentials.code}.sum({dims})", ATOM, rest, REAL), "partition")
-    # A sum of exponentials is at least 1. Of nothing it is 0, where nothing is to be divided by it.
-    divisor = Value(f"{total.code}.clamp(min=1)", ATOM, rest, REAL) if form.holes else total
-    emitter.partitions[node] = exponentials, emitter.named(divisor, "divisor")
     emitter.totals[node] = highest, total
-    return Value(f"{highest.code} + torch.log({total.code})", SUM, rest, REAL)
+    if form.shared:
+        # A sum of exponentials is at least 1. Of nothing it is 0, where nothing is to be divided by it.
+        divisor = Value(f"{total.code}.clamp(min=1)", ATOM, rest, REAL) if form.holes else total
+        emitter.partitions[node] = exponentials, emitter.named(divisor, "divisor")
+    logarithm = Value(f"torch.log({total.code})", ATOM, rest, REAL)
+    if form.shifted:
+        logarithm = emitter.named(logarithm, "logarithm")
+        emitter.shifted[node] = shifted, logarithm
+    return Value(f"{highest.code} + {logarithm.code}", SUM, rest, REAL)
 
 
 def write_joined(emitter: Emitter, node: Node, form: Joined) -> Value:

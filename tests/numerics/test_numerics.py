@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import numpy as np
@@ -123,3 +124,19 @@ def through_definition(row: Row) -> str:
 def test_every_row_that_is_named_exists() -> None:
     assert set(HALF) <= {row.name for row in ROWS}
     assert set(KNOWN_LIMITS) <= {row.name for row in VARIATIONS}
+
+
+def test_a_log_softmax_under_a_filter_never_adds_the_largest_score() -> None:
+    """Scores of 1000 that are alike: a sum with their logsumexp would keep the digits of 1000 alone."""
+    text = """
+loss row {
+  input s: real[B, P]
+  input kept: bool[B, P]
+  minimize mean[B, P where kept else 0](logsumexp[P where kept else 0](s) - s)
+}
+"""
+    scores = torch.full((1, 8), 1000.0)
+    kept = torch.tensor([[True, True, True, False, False, False, False, False]])
+    for leaf in (scores, scores.clone().requires_grad_()):
+        value = lossdsl.compile(text, name="row", backend="eager")(leaf, kept)
+        assert abs(value.item() - math.log(3)) < 1e-6
