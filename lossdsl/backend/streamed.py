@@ -106,13 +106,14 @@ class _Call:
         sources = [self._source(n) for n in names]
         cuts = [s.cut if (s := self.step.emitted.piece.stands.get(n)) is not None else None for n in names]
         for start, length in _spans(self.size, rows):
-            self._block(start, length, sources, cuts)
+            # A last block that is shorter is not worth another compilation.
+            run = self.step.fast if self.fast and length == rows > 1 else self.step.run
+            self._block(run, start, length, sources, cuts)
         return {**self.rows, **self.totals}
 
-    def _block(self, start: int, length: int, sources: Sequence[Tensor], cuts: Sequence[int | None]) -> None:
+    def _block(self, run: Run, start: int, length: int, sources: Sequence[Tensor], cuts: Sequence[int | None]) -> None:
         piece, products = self.step.emitted.piece, self.step.emitted.products
         parts = [t if c is None else t.narrow(c, start, length) for t, c in zip(sources, cuts, strict=True)]
-        run = self.step.fast if self.fast and length > 1 else self.step.run
         results = iter(self._results(run, parts))
         for key in piece.outputs:
             found = next(results)
