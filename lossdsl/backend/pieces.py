@@ -79,7 +79,7 @@ class _BlockEmitter(Emitter):
 
     def _write(self, node: Node) -> Value:
         form = self.plan.chosen.get(node)
-        if node in self.deferred and isinstance(form, Reduction) and form.product is not None:
+        if node in self.deferred and isinstance(form, Reduction) and form.product is not None and form.pair is None:
             factors = matrices(self, form)
             if factors is not None:
                 self.products[node] = factors
