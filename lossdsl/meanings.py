@@ -51,6 +51,22 @@ def log_ndtr(mp: Any, x: Any) -> Any:
     return mp.log1p(-tail) if x > 0 else mp.log(tail)
 
 
+def interval(mp: Any, x: Any, y: Any) -> Any:
+    """The probability of a normal number between x - y and x + y, as a difference of tails on one side of 0.
+
+    The less the two differ, the more digits they are given.
+    """
+    apart = min(1, y, y * abs(x)) if y > 0 and x != 0 else 1
+    with mp.workdps(mp.dps - int(mp.log10(apart))):
+        return (mp.erfc((abs(x) - y) / mp.sqrt(2)) - mp.erfc((abs(x) + y) / mp.sqrt(2))) / 2
+
+
+def log_interval(mp: Any, x: Any, y: Any) -> Any:
+    """By what is missing to 1 where that is less than half."""
+    outside = (mp.erfc((y - abs(x)) / mp.sqrt(2)) + mp.erfc((y + abs(x)) / mp.sqrt(2))) / 2
+    return mp.log1p(-outside) if outside < 0.5 else mp.log(interval(mp, x, y))
+
+
 _TINY = -40.0
 """The logarithm of what is lost beside 1, with room to spare."""
 

@@ -264,7 +264,8 @@ class Emitter:
         if any(line.template.count("{" + letter + "}") > 1 for letter in "xyz"):
             values = [self.named(v, "value") for v in values]
         if node.op.name in PREAMBLES:
-            self.helpers.add(node.op.name)
+            # The helper, and those that it calls.
+            self.helpers.update(h for h in PREAMBLES if f"{h}(" in PREAMBLES[node.op.name])
         level = line.argument if line.level != ATOM or "torch" not in line.template else TERNARY
         texts = [aligned(v, axes, level) for v in values]
         code = line.template.format(**dict(zip("xyz", texts, strict=False)))

@@ -73,6 +73,7 @@ LINES: dict[str, Line] = {
     "lgamma": _method("lgamma"),
     "digamma": _method("digamma"),
     "log_ndtr": _method("special.log_ndtr"),
+    "erfcx": _method("special.erfcx"),
     "i0e": _method("special.i0e"),
     "i1e": _method("special.i1e"),
     # Stable forms
@@ -90,6 +91,8 @@ LINES: dict[str, Line] = {
     "mix": Line("torch.lerp({z}, {y}, {x})", number="({x}) * ({y}) + (1 - ({x})) * ({z})"),
     "log_mix": Line("torch.logaddexp(torch.log({x}) + {y}, torch.log1p(-{x}) + {z})", argument=SUM),
     "log_any": Line("log_any({x}, {y})"),
+    "log_interval": Line("log_interval({x}, {y})"),
+    "interval_peak": Line("interval_peak({x}, {y})"),
     "hypot": Line("torch.hypot({x}, {y})"),
     "atan2": Line("torch.atan2({x}, {y})"),
     "polygamma": Line("torch.polygamma({x}, {y})"),
@@ -200,6 +203,39 @@ def log_any(count: Tensor, x: Tensor) -> Tensor:
 
     tiny = x + torch.log(count)
     return torch.where(tiny < -40, tiny, log_complement(count * log_complement(x)))
+''',
+    "interval_weight": '''\
+def interval_weight(x: Tensor, y: Tensor) -> Tensor:
+    """The probability of a normal number between x - y and x + y, in parts of the density at the end nearer to 0.
+
+    Over a short interval by quadrature, of a longer one as a difference of tails.
+    """
+    middle, root = torch.abs(x), 0.5**0.5
+    fall = middle * y
+    total = torch.zeros_like(fall)
+    for place, weight in (
+        (0.1834346424956498, 0.3626837833783620),
+        (0.5255324099163290, 0.3137066458778873),
+        (0.7966664774136267, 0.2223810344533745),
+        (0.9602898564975363, 0.1012285362903763),
+    ):
+        curved = y.square() * (1 - place**2) / 2 - fall
+        total = total + weight * (torch.exp(curved - place * fall) + torch.exp(curved + place * fall))
+    near, far = torch.special.erfcx((middle - y) * root), torch.special.erfcx((middle + y) * root)
+    return torch.where(fall + y.square() < 0.5, y * total, (math.pi / 2) ** 0.5 * (near - torch.exp(-2 * fall) * far))
+''',
+    "log_interval": '''\
+def log_interval(x: Tensor, y: Tensor) -> Tensor:
+    """The logarithm of the probability of a normal number between x - y and x + y."""
+    near, far = torch.abs(x) - y, torch.abs(x) + y
+    outside = (torch.erfc(-near * 0.5**0.5) + torch.erfc(far * 0.5**0.5)) / 2
+    inside = torch.log(interval_weight(x, y)) - near.square() / 2 - math.log(2 * math.pi) / 2
+    return torch.where(outside < 0.5, torch.log1p(-outside), inside)
+''',
+    "interval_peak": '''\
+def interval_peak(x: Tensor, y: Tensor) -> Tensor:
+    """The density at the end nearer to 0 in parts of the probability of a normal number between x - y and x + y."""
+    return 1 / interval_weight(x, y)
 ''',
     "masked_product": '''\
 def masked_product(equation: str, mask: Tensor, left: Tensor, right: Tensor, spread: str) -> Tensor:

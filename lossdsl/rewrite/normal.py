@@ -6,6 +6,7 @@ that patterns of rules need not know the many ways to write the same sum.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from typing import Any
@@ -74,11 +75,32 @@ def _add(g: Normaliser, arguments: tuple[Node, ...], _attributes: tuple[Any, ...
             before = coefficients.get(rest)
             coefficients[rest] = factor if before is None else before + factor
     axes = {a for n in arguments for a in n.axes}
+    cancelled = _cancelled(g, coefficients)
+    if cancelled is not None:
+        result = g.add(*cancelled, g.constant(constant))
+        return g.expand(result, sorted(axes - set(result.axes), key=lambda a: a.order))
     terms = [n if f == 1 else g.mul(g.constant(f), n) for n, f in coefficients.items() if f != 0]
     if constant != 0 or not terms:
         terms.append(g.constant(constant))
     result = terms[0] if len(terms) == 1 else _beside_a_label(g, terms) or g.plain(OPS["add"], terms)
     return g.expand(result, sorted(axes - set(result.axes), key=lambda a: a.order))
+
+
+def _cancelled(g: Normaliser, coefficients: dict[Node, Fraction]) -> list[Node] | None:
+    """`x (a + c) - x (b + c)` as `x (a - b)`: what the sums have in common would take digits with it as it cancels."""
+    products = [n for n, f in coefficients.items() if n.op.name == "mul" and f != 0]
+    for one, other in itertools.combinations(products, 2):
+        number = coefficients[other] / coefficients[one]
+        own = [f for f in one.arguments if f not in other.arguments]
+        others = [f for f in other.arguments if f not in one.arguments]
+        if abs(number) != 1 or not len(own) == len(others) == 1 or not own[0].op.name == others[0].op.name == "add":
+            continue
+        left = g.add(own[0], g.mul(g.constant(number), others[0]))
+        if left.op.name != "add":
+            shared = [f for f in one.arguments if f is not own[0]]
+            rest = [g.mul(g.constant(f), n) for n, f in coefficients.items() if n is not one and n is not other]
+            return [*rest, g.mul(g.constant(coefficients[one]), *shared, left)]
+    return None
 
 
 def _beside_a_label(g: Normaliser, terms: Sequence[Node]) -> Node | None:

@@ -158,4 +158,10 @@ ROWS = (
     Row("log one plus sum", {"x": ("real[B, C]", logits(4, 200.0))}, "log(1 + sum[C](exp(x)))"),
     Row("Poly-1", CLASSES, "-log(softmax[C](x)[C = t]) + 2 * (1 - softmax[C](x)[C = t])"),
     Row("encouraging loss", CLASSES, "-log(softmax[C](x)[C = t]) + log(1 - softmax[C](x)[C = t])"),
+    Row("log of a normal probability", {"x": ("real[B]", lambda d, n: np.where(d.random(n) < 0.7, -1, 0.02) * 10.0 ** d.uniform(-2, 3, n))},
+        "log(ndtr(x))"),
+    Row("log of a normal interval", {"m": ("real[B]", lambda d, n: d.normal(0, 2, n)), "s": ("real[B]", lambda d, n: d.uniform(-4, 4, n))},
+        "log(ndtr((1 - m) * exp(-s)) - ndtr((0.99 - m) * exp(-s)))"),
+    Row("log of a wide normal interval", {"m": ("real[B]", lambda d, n: d.normal(0, 2, n)), "s": ("real[B]", lambda d, n: d.uniform(-2, 2, n))},
+        "log(erf((1 - m) / exp(s)) - erf((-1 - m) / exp(s)))"),
 )
