@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from lossdsl.backend.arithmetic import multiplied
 from lossdsl.backend.kinds import Product, Reduction
 from lossdsl.backend.reduced import groups
-from lossdsl.backend.text import Value, aligned, in_order
-from lossdsl.backend.torch_ops import ATOM, PRODUCT, SUM
-from lossdsl.graph import REAL, Axis
+from lossdsl.backend.text import Value, aligned, in_order, tuple_text
+from lossdsl.backend.torch_ops import ATOM, BIT_AND, PRODUCT, SUM
+from lossdsl.graph import BOOL, REAL, Axis
 
 if TYPE_CHECKING:
     from lossdsl.backend.emit import Emitter
@@ -155,22 +155,32 @@ def _letters(axes: set[Axis]) -> dict[Axis, str]:
 def _guarded(
     emitter: Emitter, sides: list[Value], parts: Sequence[Value], leaking: int, kept: tuple[Axis, ...]
 ) -> Value:
-    """A product in which the condition masks one side and must also hide what is not finite in the other."""
+    """A product in which the condition masks one side and must also hide what is not finite in the other.
+
+    Rows of the other side that are not finite show where the condition includes them, even with a weight of 0.
+    """
     from lossdsl.backend.reductions import mask_of
 
-    emitter.helpers.add("masked_product")
     right, left = sides[leaking], sides[1 - leaking]
     mask = mask_of(emitter, [p for p in parts if not set(p.axes) <= set(right.axes)])
     assert mask is not None
-    letters = _letters({a for v in (*sides, mask) for a in v.axes})
-
-    def spelled(axes: Sequence[Axis]) -> str:
-        return "".join(letters[a] for a in axes)
-
-    shown = [a for a in kept if a in mask.axes or (a in left.axes and a in right.axes)]
-    first = [*shown, *(a for a in kept if a not in shown)]
-    equation = f"{spelled(left.axes)},{spelled(right.axes)}->{spelled(first)}"
-    spread = f"{spelled(mask.axes)},{spelled(right.axes)}->{spelled(shown)}"
     mask = emitter.named(mask, "mask")
-    code = f'masked_product("{equation}", {mask.code}, {left.code}, {right.code}, "{spread}")'
-    return emitter.permuted(emitter.named(Value(code, ATOM, (), REAL), "product"), first)
+    right = emitter.named(right, "factor")
+    shared = [a for a in right.axes if a in mask.axes or (a in left.axes and a in kept)]
+    rows = f"~torch.isfinite({right.code})"
+    if len(shared) < len(right.axes):
+        rows = f"({rows}).any({_dims(right.axes, shared)})"
+    lost = emitter.permuted(emitter.named(Value(rows, ATOM, tuple(shared), BOOL), "lost"), shared)
+    union = in_order((*mask.axes, *lost.axes))
+    seen = tuple(a for a in union if a in kept)
+    code = f"{aligned(mask, union, BIT_AND)} & {aligned(lost, union, BIT_AND)}"
+    bad = emitter.named(Value(f"({code}).any({_dims(union, seen)})", ATOM, seen, BOOL), "bad")
+    finite = Value(f"torch.where(torch.isfinite({right.code}), {right.code}, 0)", ATOM, right.axes, REAL)
+    product = emitter.named(_multiplied(emitter, [left, emitter.named(finite, "finite")], kept), "product")
+    return Value(f"torch.where({aligned(bad, kept)}, torch.nan, {product.code})", ATOM, kept, REAL)
+
+
+def _dims(axes: Sequence[Axis], kept: Sequence[Axis]) -> str:
+    """The places of the axes that are not kept, as an argument."""
+    places = [str(i) for i, a in enumerate(axes) if a not in kept]
+    return places[0] if len(places) == 1 else tuple_text(places)

@@ -49,7 +49,7 @@ class Emitted:
         return max((prod(sizes.get(a, sizes.get(a.root, 1)) for a in axes) for axes in extents), default=0)
 
 
-_INSIDE = {"distances": (6, 0), "squared_distances": (6, 0), "pull": (0, 2), "masked_product": (0, 4)}
+_INSIDE = {"distances": (6, 0), "squared_distances": (6, 0), "pull": (0, 2)}
 """How many values as large as its result, and as its largest argument, a function holds on the way."""
 
 

@@ -237,17 +237,5 @@ def interval_peak(x: Tensor, y: Tensor) -> Tensor:
     """The density at the end nearer to 0 in parts of the probability of a normal number between x - y and x + y."""
     return 1 / interval_weight(x, y)
 ''',
-    "masked_product": '''\
-def masked_product(equation: str, mask: Tensor, left: Tensor, right: Tensor, spread: str) -> Tensor:
-    """A product over the places that the mask includes: what is excluded has no influence, not even as NaN.
-
-    `left` is masked by the caller. A row of `right` that is not finite shows where the mask includes it.
-    """
-    finite = torch.isfinite(right)
-    product = torch.einsum(equation, left, torch.where(finite, right, 0))
-    bad = torch.einsum(spread, mask.to(product.dtype), (~finite).to(product.dtype))
-    bad = bad.reshape(bad.shape + (1,) * (product.dim() - bad.dim()))
-    return torch.where(bad > 0, torch.nan, product)
-''',
 }
 """Functions that the emitted code may call, written out with it where it does."""

@@ -227,6 +227,23 @@ def _not(g: Normaliser, arguments: tuple[Node, ...], _attributes: tuple[Any, ...
     return x.arguments[0] if x.op.name == "not" else None
 
 
+def _and(g: Normaliser, arguments: tuple[Node, ...], _attributes: tuple[Any, ...]) -> Node | None:
+    """What holds here holds somewhere: `p and any[K](p)` is `p`."""
+    rest = [c for c in arguments if not _follows(c, arguments)]
+    if len(rest) == len(arguments):
+        return None
+    return g.expand(g.conjunction(rest), union(a.axes for a in arguments))
+
+
+def _follows(condition: Node, given: Sequence[Node]) -> bool:
+    """Whether a condition is that one of those given holds somewhere, or something else does."""
+    if condition.op.name == "or":
+        return any(_follows(part, given) for part in condition.arguments)
+    if condition.op.name != "any" or len(condition.arguments) > 1:
+        return False
+    return all(part in given for part in conjuncts(condition.arguments[0]))
+
+
 def _compare(operator: str) -> Callable[[Normaliser, tuple[Node, ...], tuple[Any, ...]], Node | None]:
     def form(g: Normaliser, arguments: tuple[Node, ...], _attributes: tuple[Any, ...]) -> Node | None:
         x, y = arguments
@@ -354,6 +371,7 @@ _FORMS: dict[str, Callable[[Normaliser, tuple[Node, ...], tuple[Any, ...]], Node
     "pow": _pow,
     "select": _select,
     "not": _not,
+    "and": _and,
     "eq": _compare("=="),
     "lt": _compare("<"),
     "le": _compare("<="),
