@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,6 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import lossdsl
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tests.streaming.heads import HEADS, Head
 
 Step = Callable[[], Tensor]
 Make = Callable[[Sequence[Tensor]], Step]
@@ -269,6 +275,38 @@ def keops_mmd(tensors: Sequence[Tensor]) -> Step:
     return lambda: total(x, x) - 2 * total(x, y)
 
 
+def preferences(name: str, products: int) -> Case:
+    """A preference or policy loss from hidden states: pairs of sequences, or two groups of them."""
+    head = next(h for h in HEADS if h.name == name)
+    return Case(
+        f"{name} from hidden states",
+        {"S": 2, "B": 4, "T": 256, "D": 512, "V": 32000},
+        lambda sizes: preference_inputs(head, sizes),
+        {"ours": ours(head.text), "dense": lambda tensors: lambda: head.by_hand(**_named(head, tensors))},
+        lambda s: products * s["S"] * s["B"] * s["T"] * s["D"] * s["V"],
+    )
+
+
+def preference_inputs(head: Head, sizes: dict[str, int]) -> list[Tensor]:
+    lead = (sizes["S"], sizes["B"], sizes["T"])
+    hidden, weights, labels = head_inputs({**sizes, "T": lead[0] * lead[1] * lead[2]})
+    made = {
+        "hidden": hidden.detach().reshape(*lead, -1).requires_grad_(),
+        "head": weights,
+        "next": labels.reshape(lead),
+        "ref_hidden": (hidden.detach() + 0.1 * torch.randn_like(hidden)).reshape(*lead, -1),
+        "ref_head": weights.detach().clone(),
+        "old": torch.full(lead, -10.0),
+        "advantage": torch.randn(lead[:2]),
+        "baseline": torch.randn(lead[1]),
+    }
+    return [made[n] for n in lossdsl.compile(head.text).inputs]
+
+
+def _named(head: Head, tensors: Sequence[Tensor]) -> dict[str, Tensor]:
+    return dict(zip(lossdsl.compile(head.text).inputs, tensors, strict=True))
+
+
 def _over_a_head(sizes: dict[str, int]) -> int:
     return 6 * sizes["T"] * sizes["V"] * sizes["D"]
 
@@ -277,7 +315,14 @@ def _over_pairs(sweeps: int) -> Callable[[dict[str, int]], int]:
     return lambda sizes: (2 * sweeps + 4) * sizes["B"] ** 2 * sizes["D"]
 
 
+def _over_clouds(sizes: dict[str, int]) -> int:
+    return 8 * sizes["N"] * (sizes["N"] + sizes["M"]) * sizes["D"]
+
+
 CASES = [
+    # 6 for the policy, 2 for the reference.
+    *(preferences(name, 8) for name in ("dpo", "ipo", "kto")),
+    *(preferences(name, 6) for name in ("simpo", "orpo", "grpo")),
     Case(
         "cross_entropy over a head",
         {"T": 4096, "D": 512, "V": 32000},
@@ -319,6 +364,16 @@ CASES = [
         _over_pairs(2),
     ),
     Case(
+        "info_nce_symmetric, large",
+        {"B": 32768, "D": 256},
+        pair_inputs,
+        {
+            "ours": ours("info_nce_symmetric", temperature=0.07),
+            "tiles by hand": tiled_info_nce(512),
+        },
+        _over_pairs(2),
+    ),
+    Case(
         "siglip",
         {"B": 8192, "D": 256},
         pair_inputs,
@@ -344,13 +399,21 @@ CASES = [
         {"N": 20000, "M": 20000, "D": 3},
         cloud_inputs,
         {"ours": ours(ENERGY), "dense": dense_mmd, "pykeops": keops_mmd},
-        lambda s: 8 * s["N"] * (s["N"] + s["M"]) * s["D"],
+        _over_clouds,
+    ),
+    Case(
+        # pykeops takes minutes for a step of the next case.
+        "gaussian_mmd, D = 700, small",
+        {"N": 3000, "M": 3000, "D": 700},
+        cloud_inputs,
+        {"ours": ours(ENERGY), "dense": dense_mmd, "pykeops": keops_mmd},
+        _over_clouds,
     ),
     Case(
         "gaussian_mmd, D = 700",
         {"N": 20000, "M": 20000, "D": 700},
         cloud_inputs,
-        {"ours": ours(ENERGY), "dense": dense_mmd, "pykeops": keops_mmd},
-        lambda s: 8 * s["N"] * (s["N"] + s["M"]) * s["D"],
+        {"ours": ours(ENERGY), "dense": dense_mmd},
+        _over_clouds,
     ),
 ]

@@ -25,7 +25,7 @@ import torch
 from results import conditions, markdown, seconds, show, write
 from streamed_work import CASES, Case
 
-COLUMNS = ("loss", "contender", "first call", "step", "memory", "ours / it, time", "ours / it, memory", "products")
+COLUMNS = ("contender", "first call", "step", "memory", "ours / it, time", "ours / it, memory", "products")
 _PAGE = 4096
 _PROMPT = {"MALLOC_MMAP_THRESHOLD_": "1000000", "MALLOC_TRIM_THRESHOLD_": "0"}
 """So that memory that is freed is given back at once, and the resident size is what is held."""
@@ -33,7 +33,7 @@ _PROMPT = {"MALLOC_MMAP_THRESHOLD_": "1000000", "MALLOC_TRIM_THRESHOLD_": "0"}
 
 def quick(case: Case) -> dict[str, int]:
     """Sizes with which a look takes seconds."""
-    return {n: s if n == "D" else max(64, s // 8) for n, s in case.sizes.items()}
+    return {n: s if n == "D" else max(min(s, 64), s // 8) for n, s in case.sizes.items()}
 
 
 # In a contender's process
@@ -120,8 +120,7 @@ class Contender:
         return bool(self.first)
 
 
-def compared(case: Case, arguments: argparse.Namespace) -> list[list[str]]:
-    sizes = quick(case) if arguments.quick else case.sizes
+def compared(case: Case, sizes: dict[str, int], arguments: argparse.Namespace) -> list[list[str]]:
     contenders = [Contender(case, name, arguments) for name in case.contenders]
     able = [c for c in contenders if c.works]
     for number in range(arguments.rounds):
@@ -130,11 +129,10 @@ def compared(case: Case, arguments: argparse.Namespace) -> list[list[str]]:
     for contender in able:
         contender.end()
     (mine,) = (c for c in able if c.name == "ours")
-    shown = ", ".join(f"{n} = {s:,}" for n, s in sizes.items())
     rows = []
     for contender in contenders:
         if not contender.works:
-            rows.append([f"{case.name}: {shown}", contender.name, "-", "not there", "-", "-", "-", "-"])
+            rows.append([contender.name, "-", "not there", "-", "-", "-", "-"])
             continue
         for what in ("value", "norm"):
             if abs(contender.first[what] - mine.first[what]) > 1e-3 * abs(mine.first[what]) + 1e-7:
@@ -143,7 +141,6 @@ def compared(case: Case, arguments: argparse.Namespace) -> list[list[str]]:
         taken = median(s["seconds"] for s in contender.steps)
         rows.append(
             [
-                f"{case.name}: {shown}",
                 contender.name,
                 seconds(contender.first["first"]),
                 seconds(taken),
@@ -171,25 +168,24 @@ def main() -> None:
         case = next(c for c in CASES if c.name == arguments.child[0])
         child(case, arguments.child[1], quick(case) if arguments.quick else case.sizes, arguments.wall)
         return
-    rows: list[list[str]] = []
     for case in CASES:
         if any(word in case.name for word in arguments.cases):
-            print(case.name, file=sys.stderr)
-            rows += compared(case, arguments)
+            sizes = quick(case) if arguments.quick else case.sizes
+            title = f"{case.name}: {', '.join(f'{n} = {s:,}' for n, s in sizes.items())}"
+            print(title, file=sys.stderr)
+            rows = compared(case, sizes, arguments)
+            show(title, COLUMNS, rows)
             if arguments.write:
-                write("streaming", section(rows))
-    show("Losses in blocks", COLUMNS, rows)
+                write("streaming", INTRODUCTION)
+                write(f"streaming {case.name}", f"### {title}\n\n{conditions()}.\n\n{markdown(COLUMNS, rows)}")
 
 
-def section(rows: list[list[str]]) -> str:
-    """The part of the page that holds the table."""
-    return (
-        "## Losses in blocks\n\n"
-        "A step, value and gradients, of losses with values larger than their inputs. Memory is the most that a step takes beside "
-        "the inputs, the gradients included. The operations per second count the products that cannot be saved with gradients in "
-        "forward: 6 N V D over a head, 8 where rows and columns are coupled, whatever a contender really computes.\n\n"
-        f"{conditions()}.\n\n{markdown(COLUMNS, rows)}"
-    )
+INTRODUCTION = (
+    "## Losses in blocks\n\n"
+    "A step, value and gradients, of losses with values larger than their inputs. Memory is the most that a step takes beside "
+    "the inputs, the gradients included. The operations per second count the products that cannot be saved with gradients in "
+    "forward: 6 N V D over a head, 8 where rows and columns are coupled, whatever a contender really computes."
+)
 
 
 if __name__ == "__main__":
