@@ -102,6 +102,24 @@ def log_one_minus_exp(np: Any, x: Any) -> Any:
     return np.where(x > -math.log(2), np.log(-np.expm1(np.maximum(x, -1.0))), np.log1p(-np.exp(x)))
 
 
+def score_entropy(np: Any, x: Any, axis: int) -> Any:
+    """The entropy of softmax, from how far each score lies below the largest: the sum of what is not negative."""
+    below = np.max(x, axis=axis, keepdims=True) - x
+    places = np.expand_dims(np.argmin(below, axis=axis), axis)
+    others = np.exp(-below)
+    np.put_along_axis(others, places, 0.0, axis=axis)
+    rest = np.sum(others, axis=axis)
+    used = np.where(others > 0, below, 0.0)
+    return np.log1p(rest) + np.sum(others * used, axis=axis) / (1 + rest)
+
+
+def exact_score_entropy(mp: Any, values: list[Any]) -> Any:
+    highest = max(values)
+    weights = [mp.exp(x - highest) for x in values]
+    total = mp.fsum(weights)
+    return mp.log(total) + mp.fsum(w * (highest - x) for w, x in zip(weights, values, strict=True) if w) / total
+
+
 def place_of(values: list[Any], wanted: Any) -> int:
     """The first place of a value, which may be NaN."""
     return next(i for i, x in enumerate(values) if x == wanted or (x != x and wanted != wanted))

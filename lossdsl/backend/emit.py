@@ -27,7 +27,7 @@ _HINTS = {
     "softmax": "probability", "log_softmax": "log_probability", "sigmoid": "probability", "eq": "same", "and": "mask",
     "or": "mask", "lt": "below", "le": "within", "pick": "picked", "norm": "length", "unit": "direction",
     "max": "largest", "min": "smallest", "any": "found", "all": "every", "sum": "total", "expm1": "excess",
-    "exp": "exponential", "log": "logarithm", "mean": "average", "abs": "magnitude", "rename": "across",
+    "exp": "exponential", "log": "logarithm", "mean": "average", "gap": "margin", "abs": "magnitude", "rename": "across",
 }  # fmt: skip
 
 

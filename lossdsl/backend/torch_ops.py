@@ -87,6 +87,7 @@ LINES: dict[str, Line] = {
         "torch.abs({x}) + torch.log1p(torch.exp(-2 * torch.abs({x}))) - math.log(2))"
     ),
     "xlogx": Line("torch.xlogy({x}, {x})"),
+    "gap": Line("{x} - {y}", SUM, PRODUCT),
     "logaddexp": Line("torch.logaddexp({x}, {y})"),
     "mix": Line("torch.lerp({z}, {y}, {x})", number="({x}) * ({y}) + (1 - ({x})) * ({z})"),
     "log_mix": Line("torch.logaddexp(torch.log({x}) + {y}, torch.log1p(-{x}) + {z})", argument=SUM),
@@ -135,9 +136,10 @@ STRUCTURE = frozenset(
         "mul",
         "pow",
         "select",
+        "score_entropy",
     )
 )
-"""Operations that the emitter writes by itself."""
+"""Operations that the emitter writes by itself; of an entropy of scores the last rewrites leave none."""
 
 PREAMBLES: dict[str, str] = {
     "computing_dtype": '''\

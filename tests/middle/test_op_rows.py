@@ -60,6 +60,7 @@ MEANINGS: dict[str, Callable[..., Any]] = {
         math.fsum(x**n / math.factorial(n) for n in range(2, 60)) if abs(x) < 2 else math.exp(x) - 1 - x
     ),
     "log1mexp": lambda x: math.log(-math.expm1(x)) if x > -0.7 else math.log1p(-math.exp(x)),
+    "gap": lambda x, y: x - y,
     "logaddexp": lambda x, y: math.log(math.exp(x) + math.exp(y)),
     "log_mix": lambda w, x, y: x + math.log1p((1 - w) * math.expm1(y - x)),
     "log_any": lambda n, x: (
@@ -240,6 +241,7 @@ REDUCED: dict[str, Callable[[list[Any]], Any]] = {
     "argmax": lambda v: next(i for i, x in enumerate(v) if all(x >= y for y in v)),
     "argmin": lambda v: next(i for i, x in enumerate(v) if all(x <= y for y in v)),
     "logsumexp": logsumexp,
+    "score_entropy": lambda v: math.fsum(math.exp(x - logsumexp(v)) * (logsumexp(v) - x) for x in v) if v else math.nan,
     "mean": lambda v: sum(v) / len(v) if v else math.nan,
     "norm": lambda v: math.dist(v, [0] * len(v)),
 }

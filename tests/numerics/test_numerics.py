@@ -31,7 +31,6 @@ HALF = (
 
 KNOWN_LIMITS = {
     "cross-entropy of a soft target": "torch's log_softmax near 0 is exact to one rounding of 1 only",
-    "entropy of softmax": "the same; and where all classes are alike, log p less its mean cancels in the gradient",
 }
 """Variations that are not computed to full accuracy yet, and why."""
 
