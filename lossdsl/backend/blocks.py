@@ -249,11 +249,7 @@ class Runner:
 
 def _peak(made: Streamed, sizes: Mapping[Axis, int], rows: Mapping[Axis, int], like: Tensor) -> int:
     """The bytes of what the blocks hold at once at most."""
-    return max(
-        step.emitted.peak({**sizes, piece.block: rows[piece.of]}, like.element_size())
-        for step in made.steps
-        if (piece := step.emitted.piece).block is not None and piece.of is not None
-    )
+    return made.peak(sizes, rows, like.element_size())
 
 
 def _whole(made: Streamed, sizes: Mapping[Axis, int]) -> dict[Axis, int]:

@@ -43,15 +43,26 @@ def write_contraction(emitter: Emitter, form: Reduction) -> Value:
 
 
 def matrices(emitter: Emitter, form: Reduction) -> tuple[Value, Value] | None:
-    """The two matrices of a contraction that is their product, with the axis that they share first."""
+    """The two matrices of a contraction that is their product, with what they share as their first dimension."""
     assert form.product is not None
     found = _factors(emitter, form)
-    if found.leaking is not None or len(form.axes) != 1 or len(found.sides) != 2 or form.product.coefficient != 1:
+    if found.leaking is not None or len(found.sides) != 2 or len(found.kept) != 2 or form.product.coefficient != 1:
         return None
-    if any(len(s.axes) != 2 or form.axes[0] not in s.axes for s in found.sides) or len(found.kept) != 2:
+    left, right = (_shared_first(s, in_order(form.axes)) for s in found.sides)
+    if left is None or right is None:
         return None
-    left, right = (s if s.axes[0] is form.axes[0] else _transposed(s) for s in found.sides)
-    return (left, right) if left.axes[1] is found.kept[0] else (right, left)
+    return (left, right) if left.axes[-1] is found.kept[0] else (right, left)
+
+
+def _shared_first(side: Value, shared: Sequence[Axis]) -> Value | None:
+    """A factor as a matrix, with the axes of the sum as its first dimension; None where that takes a copy."""
+    if len(side.axes) != len(shared) + 1 or not set(shared) <= set(side.axes):
+        return None
+    if len(shared) == 1:
+        return side if side.axes[0] is shared[0] else _transposed(side)
+    if side.axes[:-1] != tuple(shared):
+        return None
+    return Value(f"{side.at(ATOM)}.flatten(0, {len(shared) - 1})", ATOM, side.axes, side.kind)
 
 
 def _factors(emitter: Emitter, form: Reduction) -> _Factors:

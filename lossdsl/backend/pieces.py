@@ -41,7 +41,7 @@ class Emitted:
 
     def peak(self, sizes: Mapping[Axis, int], wide: int) -> int:
         """The bytes of what is held at once at most, for given sizes of axes and of real numbers."""
-        return max((sum(_bytes(e, sizes, wide) for e in state) for state in self.states), default=0)
+        return max((taken(state, sizes, wide) for state in self.states), default=0)
 
     def largest(self, sizes: Mapping[Axis, int]) -> int:
         """The number of places of the largest value."""
@@ -53,9 +53,23 @@ _INSIDE = {"distances": (6, 0), "squared_distances": (6, 0), "pull": (0, 2)}
 """How many values as large as its result, and as its largest argument, a function holds on the way."""
 
 
-def _bytes(extent: Extent, sizes: Mapping[Axis, int], wide: int) -> int:
-    axes, kind = extent
-    return prod(sizes.get(a, sizes.get(a.root, 1)) for a in axes) * {BOOL: 1, REAL: wide}.get(kind, 8)
+def taken(extents: Iterable[Extent], sizes: Mapping[Axis, int], wide: int) -> int:
+    """The bytes that some values take together."""
+    each = {BOOL: 1, REAL: wide}
+    return sum(prod(sizes.get(a, sizes.get(a.root, 1)) for a in axes) * each.get(kind, 8) for axes, kind in extents)
+
+
+def kept(piece: Piece) -> dict[str, Extent]:
+    """The results of a piece that take memory of their own, whole."""
+    found: dict[str, Extent] = {}
+    for key, node in piece.outputs.items():
+        origin = node
+        while origin.op.name == "rename":
+            origin = origin.arguments[0]
+        if origin.op.name != "leaf" and (origin is node or origin not in piece.outputs.values()):
+            whole = tuple(piece.of if a is piece.block and piece.of is not None else a for a in piece.axes[key])
+            found[key] = whole, node.kind
+    return found
 
 
 class _BlockEmitter(Emitter):

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from lossdsl.backend.compiled import executed
 from lossdsl.backend.inductor import graphs
-from lossdsl.backend.pieces import Emitted, emit
+from lossdsl.backend.pieces import Emitted, Extent, emit, kept, taken
 from lossdsl.backend.source import LIKE
 from lossdsl.bind import BoundProgram
 from lossdsl.build import Builder
-from lossdsl.graph import Axis, Node, reachable
+from lossdsl.graph import REAL, Axis, Node, reachable
 from lossdsl.streaming.cut import GIVEN, KEPT, PLACES, Piece, cut
 from lossdsl.streaming.stages import Schedule
 
@@ -31,6 +31,8 @@ class Step:
     run: Run
     done: frozenset[str]
     """What is kept no longer when the step is over."""
+    beside: tuple[Extent, ...]
+    """What is kept while the step runs: results of earlier steps, and its own."""
     fusing: Callable[[], Run]
     """Makes the function that is meant for inductor."""
 
@@ -60,6 +62,18 @@ class Streamed:
         for axis, (name, place) in self.sizes_from.items():
             found.setdefault(axis, tensors[name].shape[place])
         return found
+
+    def peak(self, sizes: Mapping[Axis, int], rows: Mapping[Axis, int], wide: int) -> int:
+        """The bytes of what the blocks hold at once at most beside the gradients, with `rows` places to a block."""
+        last = self.steps[-1].emitted.piece
+        gradients = [(axes, REAL) for name, axes in last.axes.items() if name.startswith("gradient of ")]
+        given = taken(gradients, sizes, wide)
+        return max(
+            max(0, taken(step.beside, sizes, wide) - given)
+            + step.emitted.peak({**sizes, piece.block: rows[piece.of]}, wide)
+            for step in self.steps
+            if (piece := step.emitted.piece).block is not None and piece.of is not None
+        )
 
     def like(self, given: Mapping[str, Tensor]) -> Tensor:
         """An empty tensor of the dtype and device to compute with."""
@@ -200,6 +214,10 @@ def _executed(emitted: Emitted) -> Run:
     return executed([emitted.function], emitted.function.name)
 
 
+def _fused(write: Callable[..., Emitted]) -> Run:
+    return _executed(write(fused=True))
+
+
 def _done(pieces: Sequence[Piece]) -> list[frozenset[str]]:
     """For each piece, what no later one needs."""
     later: set[str] = set()
@@ -226,6 +244,7 @@ def streamed(
     steps: list[Step] = []
     added: set[str] = set()
     """What was added up in memory of its own, which nothing else shares."""
+    held: dict[str, Extent] = {}
     for number, (piece, done) in enumerate(zip(pieces, _done(pieces), strict=True)):
         last = number == len(pieces) - 1
         write = partial(
@@ -240,7 +259,10 @@ def streamed(
         )
         emitted = write()
         added |= emitted.products
-        steps.append(Step(emitted, _executed(emitted), done, lambda write=write: _executed(write(fused=True))))  # type: ignore[misc]
+        held |= kept(piece)
+        fusing = partial(_fused, write)
+        steps.append(Step(emitted, _executed(emitted), done, tuple(held.values()), fusing))
+        held = {key: extent for key, extent in held.items() if key not in done}
     leaves = {d.name: d.leaf for d in program.declared}
     leaves |= {n.attributes[0].name: n.attributes[0] for n in reachable(outputs.values()) if n.op.name == "leaf"}
     sizes_from: dict[Axis, tuple[str, int]] = {}
