@@ -280,7 +280,7 @@ def preferences(name: str, products: int) -> Case:
     head = next(h for h in HEADS if h.name == name)
     return Case(
         f"{name} from hidden states",
-        {"S": 2, "B": 4, "T": 256, "D": 512, "V": 32000},
+        {"S": 2, "B": 8, "T": 256, "D": 512, "V": 32000},
         lambda sizes: preference_inputs(head, sizes),
         {"ours": ours(head.text), "dense": lambda tensors: lambda: head.by_hand(**_named(head, tensors))},
         lambda s: products * s["S"] * s["B"] * s["T"] * s["D"] * s["V"],

@@ -28,6 +28,8 @@ BLOCK = {"cpu": 3 * 2**24}
 _BLOCK_ELSEWHERE = 2**30
 LONG = 256
 """Places of a block from which reading a whole factor again for each block costs little; for them a block may be twice as large."""
+SMALL = 4
+"""The part of what one piece takes that a block may take where shorter ones mean more work, as one over this."""
 _BYTES_EACH = 64
 """No loss holds more bytes for each place of its largest value: sizes beyond doubt are told by this."""
 _MOST = 64
@@ -89,24 +91,27 @@ class Blocks:
             self._refuse(ways, largest * like_size(self.compiled, given), least, budget)
             return None
         allowed = budget if budget is not None else _room(next(iter(given.values())).device)
-        first = self._program(key, 0)
+        first, name = self._program(key, 0), self.compiled.program.name
         like = first.like(given)
         if _peak(first, sizes, _whole(first, sizes), like) <= least:
             return None
         # The way with the least work may need long blocks: a pair of whole sequences, say.
+        wide = allowed if budget is not None else max(allowed, self._spare(first, sizes, given))
         ordered = (self._program(key, number) for number in range(len(ways)))
-        fits = (p for p in ordered if _peak(p, sizes, dict.fromkeys(p.schedule.axes, 1), like) <= allowed)
-        made = next(fits, first)
+        made = next((p for p in ordered if _least(p, sizes, like) <= wide), first)
         whole = _whole(made, sizes)
-        if budget is None:
-            allowed = max(allowed, 2 * _peak(made, sizes, dict.fromkeys(whole, 1), like))
-        dense = _peak(made, sizes, whole, like)
-        rows = _rows(made, sizes, whole, like, allowed, self.compiled.program.name)
-        if budget is None and max(rows.values()) < LONG:
-            longer = _rows(made, sizes, whole, like, 2 * allowed, self.compiled.program.name)
+        dense, least = _peak(made, sizes, whole, like), _least(made, sizes, like)
+        rows = _rows(made, sizes, whole, like, allowed if budget is not None else max(allowed, least), name)
+        if budget is None and least <= allowed and max(rows.values()) < LONG:
+            longer = _rows(made, sizes, whole, like, 2 * allowed, name)
             rows = {axis: min(n, _even(sizes[axis.root], LONG)) for axis, n in longer.items()}
         large = tuple(dict.fromkeys(in_order(axes) for axes in extents))
         return Plan(made, rows, _peak(made, sizes, rows, like), dense, _elements(made, sizes, rows), large)
+
+    def _spare(self, first: Streamed, sizes: Mapping[Axis, int], given: Mapping[str, Tensor]) -> int:
+        """The bytes that a block may take where that saves work: little beside one piece, and beside what is free."""
+        dense = _peak(first, sizes, _whole(first, sizes), first.like(given))
+        return min(dense // SMALL, _free(next(iter(given.values())).device) // _SHARE)
 
     def _refuse(self, prevented: Prevented, size: int, least: int, budget: int | None) -> None:
         """Say that a large loss runs in one piece, and why; refuse it where a budget was given."""
@@ -252,6 +257,11 @@ def _peak(made: Streamed, sizes: Mapping[Axis, int], rows: Mapping[Axis, int], l
     return made.peak(sizes, rows, like.element_size())
 
 
+def _least(made: Streamed, sizes: Mapping[Axis, int], like: Tensor) -> int:
+    """The same with blocks of one place."""
+    return _peak(made, sizes, dict.fromkeys(made.schedule.axes, 1), like)
+
+
 def _whole(made: Streamed, sizes: Mapping[Axis, int]) -> dict[Axis, int]:
     """One block of everything."""
     return {axis: sizes[axis.root] for axis in made.schedule.axes}
@@ -275,7 +285,7 @@ def _rows(
 ) -> dict[Axis, int]:
     """As many places to a block as fit. All sweeps along an axis take the same, so that they see the same values."""
     shares = 1.0
-    least = _peak(made, sizes, dict.fromkeys(whole, 1), like)
+    least = _least(made, sizes, like)
     if least > allowed:
         axes = ", ".join(f"`{a.name}`" for a in whole)
         raise InputError(

@@ -248,13 +248,17 @@ class _Chooser:
             if len(self.held[factor]) < 2:
                 continue
             others = (r for body in self.users[factor] for r in self.users[body] if r is not node)
-            masks = (r.arguments[1] for r in others if r.op.name == "sum" and len(r.arguments) == 2)
-            for part in (p for mask in masks for p in conjuncts(mask)):
-                fits = self.held[part] <= self.held[factor] and not self.held[part] & set(form.axes)
-                # What is made later than the product cannot be waited for.
-                if fits and part.number < node.number and self.coverage.counts_only_where(node, part):
-                    return replace(form, parts=(part,))
+            for mask in (r.arguments[1] for r in others if r.op.name == "sum" and len(r.arguments) == 2):
+                fitting = tuple(p for p in conjuncts(mask) if self._hides(node, factor, form, p))
+                if fitting:
+                    return replace(form, parts=fitting)
         return form
+
+    def _hides(self, node: Node, factor: Node, form: Reduction, part: Node) -> bool:
+        """Whether a condition on a factor of a product could as well be its mask."""
+        fits = self.held[part] <= self.held[factor] and not self.held[part] & set(form.axes)
+        # What is made later than the product cannot be waited for.
+        return fits and part.number < node.number and self.coverage.counts_only_where(node, part)
 
     def _alike_pull(self, node: Node, form: Reduction) -> Reduction:
         """A pull with the weights of the pull to the other side, whose mask holds in fewer places."""

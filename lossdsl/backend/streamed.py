@@ -121,7 +121,7 @@ class _Call:
         cuts = [s.cut if (s := self.step.emitted.piece.stands.get(n)) is not None else None for n in names]
         for start, length in _spans(self.size, rows):
             # A last block that is shorter is not worth another compilation.
-            run = self.step.fast if self.fast and length == rows > 1 else self.step.run
+            run = self.step.fast if self.fast and length == rows else self.step.run
             self._block(run, start, length, sources, cuts)
         return {**self.rows, **self.totals}
 
