@@ -89,6 +89,8 @@ def _add(g: Normaliser, arguments: tuple[Node, ...], _attributes: tuple[Any, ...
 def _cancelled(g: Normaliser, coefficients: dict[Node, Fraction]) -> list[Node] | None:
     """`x (a + c) - x (b + c)` as `x (a - b)`: what the sums have in common would take digits with it as it cancels."""
     products = [n for n, f in coefficients.items() if n.op.name == "mul" and f != 0]
+    if len(products) > _FLATTEN:
+        return None
     for one, other in itertools.combinations(products, 2):
         number = coefficients[other] / coefficients[one]
         own = [f for f in one.arguments if f not in other.arguments]
