@@ -213,7 +213,8 @@ def _select(g: Normaliser, arguments: tuple[Node, ...], _attributes: tuple[Any, 
     condition, then, otherwise = arguments
     if condition.is_constant:
         return g.expand(then if condition.value else otherwise, condition.axes)
-    if condition.op.name == "not":
+    if condition.op.name == "not" and _number(otherwise) != 0:
+        # What is hidden keeps its 0 behind it, where patterns look for it.
         return g.select(condition.arguments[0], otherwise, then)
     if then.op.name == "select" and then.arguments[0] is condition:
         return g.select(condition, then.arguments[1], otherwise)
