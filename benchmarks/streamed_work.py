@@ -315,8 +315,15 @@ def _over_pairs(sweeps: int) -> Callable[[dict[str, int]], int]:
     return lambda sizes: (2 * sweeps + 4) * sizes["B"] ** 2 * sizes["D"]
 
 
-def _over_clouds(sizes: dict[str, int]) -> int:
-    return 8 * sizes["N"] * (sizes["N"] + sizes["M"]) * sizes["D"]
+def clouds(points: int, dim: int, peers: dict[str, Make]) -> Case:
+    """The kernels between all pairs of two clouds of points."""
+    return Case(
+        f"gaussian_mmd of {points:,} points, D = {dim}",
+        {"N": points, "M": points, "D": dim},
+        cloud_inputs,
+        {"ours": ours(ENERGY), "dense": dense_mmd, **peers},
+        lambda s: 8 * s["N"] * (s["N"] + s["M"]) * s["D"],
+    )
 
 
 CASES = [
@@ -394,26 +401,8 @@ CASES = [
         {"ours": ours("batch_hard_triplet"), "dense": dense_triplet},
         _over_pairs(1),
     ),
-    Case(
-        "gaussian_mmd, D = 3",
-        {"N": 20000, "M": 20000, "D": 3},
-        cloud_inputs,
-        {"ours": ours(ENERGY), "dense": dense_mmd, "pykeops": keops_mmd},
-        _over_clouds,
-    ),
-    Case(
-        # pykeops takes minutes for a step of the next case.
-        "gaussian_mmd, D = 700, small",
-        {"N": 3000, "M": 3000, "D": 700},
-        cloud_inputs,
-        {"ours": ours(ENERGY), "dense": dense_mmd, "pykeops": keops_mmd},
-        _over_clouds,
-    ),
-    Case(
-        "gaussian_mmd, D = 700",
-        {"N": 20000, "M": 20000, "D": 700},
-        cloud_inputs,
-        {"ours": ours(ENERGY), "dense": dense_mmd},
-        _over_clouds,
-    ),
+    clouds(20000, 3, {"pykeops": keops_mmd}),
+    # pykeops takes minutes for a step of the last one.
+    clouds(3000, 700, {"pykeops": keops_mmd}),
+    clouds(20000, 700, {}),
 ]

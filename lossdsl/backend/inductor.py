@@ -18,7 +18,7 @@ from torch import Tensor
 Run = Callable[..., Any]
 _Seen = tuple[Run, tuple[Any, ...], Sequence[Any]]
 _ON_CPU = {"realize_reads_threshold": 8}
-"""Inductor's CPU code stores and loads masks place by place. Working a mask of a few inputs out again takes a third of the time."""
+"""Inductor's CPU code stores and loads masks place by place. Working a mask of a few inputs out again takes less."""
 
 
 @cache

@@ -45,6 +45,11 @@ class Report:
     """Of the products of matrices, of value and gradients together."""
     dense_flops: int
 
+    @property
+    def refused(self) -> bool:
+        """Whether a call would be refused, as a budget is given and cannot be kept."""
+        return self.mode == REFUSED
+
     def as_dict(self) -> dict[str, Any]:
         """The report with plain values, for machines."""
         return {
@@ -68,7 +73,7 @@ class Report:
         """The report for people."""
         sizes = ", ".join(f"{n} = {s:,}" for n, s in self.sizes.items())
         lines = [f"sizes     {sizes}"]
-        if self.mode == REFUSED:
+        if self.refused:
             return [
                 *lines,
                 f"refused   {self.why}",

@@ -39,10 +39,11 @@ def _twins(graph: Builder, nodes: Sequence[Node]) -> dict[Node, tuple[Node, Axis
             continue
         moved: dict[Node, Node | None] = {}
         for node in nodes:
-            moved[node] = twin = _moved(graph, node, moved, axis, copy)
-            large = node.op.family == "reduce" and len(node.axes) > 1
-            if large and twin is not None and twin.number < node.number:
+            twin = _moved(graph, node, moved, axis, copy)
+            # The graph also has nodes that no root needs any more; those in `moved` are needed, and come first.
+            if node.op.family == "reduce" and len(node.axes) > 1 and twin is not None and twin in moved:
                 found.setdefault(node, (twin, axis, copy))
+            moved[node] = twin
     return found
 
 

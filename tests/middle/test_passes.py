@@ -12,7 +12,7 @@ from lossdsl.backend.compiled import Compiled, Recipe
 from lossdsl.bind import bind
 from lossdsl.check import check_text
 from lossdsl.derivative import gradients
-from lossdsl.graph import Axis, Node
+from lossdsl.graph import Axis, Node, reachable
 from lossdsl.lower import learners
 from lossdsl.modules import stdlib_index
 from lossdsl.optable import OPS
@@ -122,3 +122,26 @@ def test_a_broken_graph_is_seen() -> None:
 def test_what_a_recipe_makes_is_what_is_checked() -> None:
     compiled = Compiled(Recipe("mean[B](x^2)", "<text>"))
     check_passes(compiled.program)
+
+
+TRIPLETS = """
+loss triplets {
+  input z: real[B, D]
+  axis P like B
+  axis N like B
+  metric far = mean[B, P](euclid[D](z, z[B -> P]))
+  minimize mean[B, N](euclid[D](z, z[B -> N]))
+}
+"""
+
+
+def test_what_is_alike_along_copies_is_one_value() -> None:
+    program = check_text(TRIPLETS).programs["triplets"]
+    rewriter = Rewriter(program.graph)
+    stable = list(rewriter.rebuild(program.roots).values())
+    lengths = [n for n in reachable(stable) if n.op.name == "norm"]
+    once = once_along_copies(rewriter, stable)
+    assert len(lengths) == 2
+    assert len([n for n in reachable(once[n] for n in stable) if n.op.name == "norm"]) == 1
+    # A copy that no root needs any more stands for nothing.
+    assert once_along_copies(rewriter, [lengths[1]]) == {n: n for n in reachable([lengths[1]])}

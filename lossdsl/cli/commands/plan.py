@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         for name, report in reports:
             print("\n".join([name, *(f"  {line}" for line in report.lines())]))
-    return int(any(report.mode == "refused" for _, report in reports))
+    return int(any(report.refused for _, report in reports))
 
 
 def _all_known(sizes: Iterable[str], modules: Sequence[LossModule]) -> None:
