@@ -158,8 +158,10 @@ class Emitter:
 
     def real(self, value: Value) -> Value:
         """A whole number or condition in the dtype of real values."""
-        if value.number or value.kind == REAL:
+        if value.kind == REAL or (value.number and value.kind == BOOL):
             return value
+        if value.number:
+            return replace(value, kind=REAL)
         return Value(f"{value.at(ATOM)}.to(wide)", ATOM, value.axes, REAL)
 
     def whole(self, value: Value) -> Value:
@@ -437,7 +439,7 @@ class Emitter:
             places = self.column(x, axis, label)
             return Value(f"{x.at(ATOM)}.gather({place}, {places}).squeeze({place})", ATOM, others, x.kind)
         # The result has the index's axes too: the axis picked from becomes the last dimension.
-        last = Value(self._last(x, axis).code, ATOM, others, x.kind)
+        last = Value(self._last(x, axis).at(ATOM), ATOM, others, x.kind)
         wide = self._behind(last, new, self.size(axis).code)
         places = f"{self.full(index, new).at(ATOM)}.unsqueeze(-1)"
         return Value(f"{wide}.gather(-1, {places}).squeeze(-1)", ATOM, new, x.kind)

@@ -262,12 +262,15 @@ class _Chooser:
 
     def _alike_pull(self, node: Node, form: Reduction) -> Reduction:
         """A pull with the weights of the pull to the other side, whose mask holds in fewer places."""
+        assert form.pair is not None
         for other in self.users[node.arguments[0]]:
             if other is node or other.op.name != "sum" or len(other.arguments) != 2:
                 continue
             parts = reduction(other, self.held, self.users).parts
             further = [p for p in parts if p not in form.parts]
-            fits = set(form.parts) <= set(parts) and all(not self.held[p] & set(form.axes) for p in further)
+            # Weights belong to pairs of vectors: what depends on a feature too is no condition on a pair.
+            alone = {form.pair.first, form.pair.second} - set(form.axes)
+            fits = set(form.parts) <= set(parts) and all(self.held[p] <= alone for p in further)
             if further and fits and all(self.coverage.counts_only_where(node, p) for p in further):
                 return replace(form, parts=parts)
         return form

@@ -217,7 +217,7 @@ def _repeated(emitter: Emitter, name: str, kind: str, value: Value, absent: Sequ
     if name == "prod" and sizes:
         return Value(f"{emitter.tensor(value).at(ATOM)} ** ({count.code})", UNARY, value.axes, kind)
     if name == "logsumexp" and sizes:
-        return Value(f"{value.at(ATOM)} + math.log({count.code})", UNARY - 2, value.axes, REAL)
+        return Value(f"{value.at(ATOM)} + math.log({count.code})", SUM, value.axes, REAL, value.number)
     return value
 
 
