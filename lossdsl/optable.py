@@ -276,7 +276,7 @@ _FUNCTIONS = (
     _function("cosh", "sinh(x)", always(Interval(1.0)), latex=r"\cosh({x})"),
     _function("tanh", "4 * sigmoid(2 * x) * sigmoid(-2 * x)", rising(math.tanh, SIGNED_UNIT), latex=r"\tanh({x})"),
     _function("asinh", "(1 + x^2)^(-1/2)", rising(math.asinh), numpy="arcsinh"),
-    _function("acosh", "(x^2 - 1)^(-1/2)", rising(math.acosh, NONNEGATIVE), domain=Interval(1.0), numpy="arccosh"),
+    _function("acosh", "(x - 1)^(-1/2) * (x + 1)^(-1/2)", rising(math.acosh, NONNEGATIVE), domain=Interval(1.0), numpy="arccosh"),
     _function("atanh", "1 / (1 - x^2)", rising(math.atanh), domain=Interval(-1.0, 1.0, True, True), numpy="arctanh"),
     _function("erf", "2 / pi^(1/2) * exp(-x^2)", rising(math.erf, SIGNED_UNIT), numpy=""),
     _function("erfc", "-2 / pi^(1/2) * exp(-x^2)", always(Interval(0.0, 2.0)), numpy=""),

@@ -257,9 +257,10 @@ class Emitter:
             )
         if node.op.name == "not" and " == " in values[0].code and values[0].level == COMPARE:
             return Value(values[0].code.replace(" == ", " != "), COMPARE, axes, BOOL)
-        if node.op.name == "polygamma" and values[0].exact == 1 and self.fused:
-            # torch.polygamma(1, x) has half the digits of float64.
-            return Value(f"torch.special.zeta(2, {values[1].code})", ATOM, axes, REAL)
+        if node.op.name == "polygamma" and values[0].exact == 1:
+            # torch.polygamma(1, x) has half the digits of float64; the other has no derivative in torch.
+            self.helpers.update(() if self.fused else ("trigamma",))
+            return Value(f"{'torch.special.zeta(2, ' if self.fused else 'trigamma('}{values[1].code})", ATOM, axes, REAL)
         opposite = negated(values[0]) if node.op.name == "softplus" else None
         if opposite is not None:
             return Value(f"-F.logsigmoid({opposite.code})", UNARY, axes, REAL)

@@ -187,6 +187,12 @@ def pull(weight: Tensor, x: Tensor, y: Tensor) -> Tensor:
     near = torch.where(used.any(1)[:, None], weight.sum(1)[:, None] * x, 0)
     return torch.where(bad, torch.nan, near - weight @ torch.where(far, y, 0))
 ''',
+    "trigamma": '''\
+def trigamma(x: Tensor) -> Tensor:
+    """The derivative of digamma, with all digits and with a derivative: torch has two functions with one of these each."""
+    value = torch.polygamma(1, x)
+    return value + torch.where(torch.isfinite(value), torch.special.zeta(2, x) - value, 0).detach()
+''',
     "exp_rest": '''\
 def exp_rest(x: Tensor) -> Tensor:
     """exp(x) - 1 - x: near 0 by its series, where the difference would lose its digits."""
