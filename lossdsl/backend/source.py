@@ -217,7 +217,9 @@ class Writer:
 
     def _deciding(self) -> list[str]:
         """The arguments whose dtypes decide in which to compute."""
-        real = [n for n in self.leaves if n.attributes[0].kind == REAL and n in self.needed]
+        real = [n for n in self.leaves if n.attributes[0].kind == REAL]
+        # Where no number of theirs is needed, as in a mean of a softmax, inputs still say in which type the value is wanted.
+        real = [n for n in real if n in self.needed] or [n for n in real if n.attributes[0].axes]
         inputs = [n for n in real if n.attributes[0].role in ("input", "frozen")] or real
         return [self.arguments[n] for n in inputs]
 

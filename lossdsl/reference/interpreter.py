@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import mpmath
 import numpy as np
 
-from lossdsl.graph import BOOL, INT, Axis, Node, reachable
+from lossdsl.graph import BOOL, INT, REAL, Axis, Node, reachable
 from lossdsl.ops import Leaf
 from lossdsl.reference.numbers import Digits, Floats, Numbers, Value
 
@@ -30,6 +31,8 @@ class Environment:
     """The size of each axis that is not a range or a copy of another."""
     precision: int | None = None
     """Decimal digits, worked with in mpmath; None for float64."""
+    bits: int | None = None
+    """The binary digits that each result is rounded to; None where it keeps all that it is worked with."""
 
     @property
     def numbers(self) -> Numbers:
@@ -59,6 +62,17 @@ def evaluate(nodes: Sequence[Node], environment: Environment) -> dict[Node, Valu
         for node in reachable(nodes):
             run.values[node] = run.value(node)
     return run.values
+
+
+def rounded(array: Value, bits: int | None) -> Value:
+    """mpmath's numbers with so many binary digits."""
+    if bits is None:
+        return array
+    result = np.empty(array.shape, dtype=object)
+    with mpmath.workprec(bits):
+        for place in np.ndindex(array.shape):
+            result[place] = +array[place]
+    return result
 
 
 def aligned(value: Value, axes: Sequence[Axis | None], onto: Sequence[Axis | None]) -> Value:
@@ -107,7 +121,8 @@ class _Run:
 
     def value(self, node: Node) -> Value:
         rule = _RULES.get(node.op.name) or _FAMILIES[node.op.family]
-        return self.numbers.settled(np.asarray(rule(self, node)), node.kind)
+        found = self.numbers.settled(np.asarray(rule(self, node)), node.kind)
+        return rounded(found, self.environment.bits) if node.kind == REAL else found
 
     def _argument(self, node: Node, position: int) -> Value:
         """An argument; a condition that an operation takes for a number counts as 0 or 1."""

@@ -31,8 +31,13 @@ def slopes_of(root: Node, leaf: Leaf, values: dict[Node, Value], environment: En
         for node in reachable([root]):
             slopes = None if node.op.step or node.kind == BOOL else run.slopes(node)
             if slopes is not None:
-                run.found[node] = slopes
+                run.found[node] = _each(lambda s: _rounded(s, environment.bits), slopes) if environment.bits else slopes
     return dict(run.found[root][()]) if root in run.found else {}
+
+
+def _rounded(slopes: Slopes, bits: int | None) -> Slopes:
+    with mpmath.workprec(bits):
+        return {place: +slope for place, slope in slopes.items()}
 
 
 def combined(parts: Iterable[tuple[Any, Slopes]]) -> Slopes:

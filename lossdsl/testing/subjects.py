@@ -20,7 +20,7 @@ from lossdsl.losses import elaborate
 from lossdsl.module import LossModule
 from lossdsl.modules import Library, Module, stdlib_index
 from lossdsl.program import Program
-from lossdsl.reference import Result, reference, reference_gradient
+from lossdsl.reference import Result, reference, reference_gradient, rounded_reference
 from lossdsl.scope import Scope, Session
 from lossdsl.testing.inputs import random_hypers, random_inputs
 
@@ -117,6 +117,19 @@ class Subject:
             self.program, data.inputs, name, data.hypers, state=data.state, draws=data.draws, step=data.step
         )
         return np.array([float(x) for x in np.asarray(found).flat]).reshape(np.shape(found))
+
+    def rounded(self, data: Data, bits: int) -> Results:
+        """The value and gradients by the reference, each of whose steps is rounded to so many bits."""
+        return rounded_reference(
+            self.program,
+            data.inputs,
+            self.learners,
+            bits,
+            hypers=data.hypers,
+            state=data.state,
+            draws=data.draws,
+            step=data.step,
+        )
 
     @cached_property
     def elaborated(self) -> tuple[Program, Module, Scope, Session]:
