@@ -178,7 +178,7 @@ class Writer:
         if _mentions([text], "device"):
             lines.append(f"device = {self._device(self._size_lines(text))}")
         if _mentions([text], "wide"):
-            real = self._deciding()
+            real = self._deciding() or self._sizing(self._size_lines(text))
             lines.append(f"wide = {f'{real[0]}.dtype' if real and settled else self._wide(real)}")
         return [*self._size_lines(text), *lines, *casts]
 
@@ -217,11 +217,14 @@ class Writer:
 
     def _deciding(self) -> list[str]:
         """The arguments whose dtypes decide in which to compute."""
-        real = [n for n in self.leaves if n.attributes[0].kind == REAL]
-        # Where no number of theirs is needed, as in a mean of a softmax, inputs still say in which type the value is wanted.
-        real = [n for n in real if n in self.needed] or [n for n in real if n.attributes[0].axes]
+        real = [n for n in self.leaves if n.attributes[0].kind == REAL and n in self.needed]
         inputs = [n for n in real if n.attributes[0].role in ("input", "frozen")] or real
         return [self.arguments[n] for n in inputs]
+
+    def _sizing(self, sized: Sequence[str]) -> list[str]:
+        """Real arguments that only give sizes, as in the mean of a softmax: they too say in which type a value is wanted."""
+        names = {line.split(" = ")[1].partition(".")[0] for line in sized}
+        return [self.arguments[n] for n in self.leaves if n.attributes[0].kind == REAL and self.arguments[n] in names]
 
     def _wide(self, names: Sequence[str]) -> str:
         """The dtype to compute in: that of the inputs, but at least float32."""
