@@ -348,7 +348,7 @@ class Emitter:
         x, factor = self.arguments(node.arguments)
         if self.fused or x.number:
             return x
-        x, factor = self.named(x, "value"), self.named(factor, "factor")
+        x, factor = self.named(self.real(x), "value"), self.named(factor, "factor")
         axes = in_order((*x.axes, *factor.axes))
         whole, scale = aligned(x, axes, ATOM), aligned(factor, axes, ATOM)
         return Value(f"{whole}.detach() + {scale} * ({whole} - {whole}.detach())", SUM, axes, REAL)
