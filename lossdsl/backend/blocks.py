@@ -9,12 +9,15 @@ from math import prod
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import _disable_current_modes
 
+from lossdsl.backend.amounts import shown
 from lossdsl.backend.autograd import Key
 from lossdsl.backend.choice import through_inductor
 from lossdsl.backend.compiled import Compiled, Ready
 from lossdsl.backend.forms import forms
 from lossdsl.backend.guards import InputError
+from lossdsl.backend.likely import likely
 from lossdsl.backend.streamed import Streamed, streamed
 from lossdsl.graph import REAL, Axis, Node, in_order, reachable
 from lossdsl.lower import Lowered
@@ -120,9 +123,28 @@ class Blocks:
         name = self.compiled.program.name
         if budget is not None:
             raise InputError(f"`{name}` cannot run within {budget:,} bytes: {described(prevented)}")
+        self._warn(described(prevented))
+
+    def say_held(self, key: Key, tensors: Mapping[str, Tensor], why: str, budget: int | None) -> None:
+        """Say that what runs in one piece here would elsewhere run in blocks; refuse it where a budget was given."""
+        if not self.extents(key):
+            return
+        given = {n: likely(tensors[n]) for n in self.ready(key).function.arguments}
+        with _disable_current_modes():
+            plan = self.plan(key, given, budget)
+        if plan is None:
+            return
+        name = self.compiled.program.name
+        told = f"it runs in one piece {why}, where {larger(plan.large)} and take {shown(plan.dense)}"
+        if budget is not None:
+            raise InputError(f"`{name}` cannot run within {budget:,} bytes: {told}")
+        self._warn(told)
+
+    def _warn(self, told: str) -> None:
+        """Once for each module."""
         if not self._warned:
             self._warned = True
-            warnings.warn(f"lossdsl: `{name}` holds large values: {described(prevented)}", stacklevel=7)
+            warnings.warn(f"lossdsl: `{self.compiled.program.name}` holds large values: {told}", stacklevel=7)
 
     def dense(self, key: Key, given: Mapping[str, Tensor]) -> int:
         """The bytes that a call in one piece holds at once, as estimated."""
@@ -184,6 +206,12 @@ class Blocks:
         )
         return low, outputs | {f"gradient of {n}": low.gradients[n] for n in wanted}
 
+    @property
+    def leaf_axes(self) -> dict[str, tuple[Axis, ...]]:
+        """The axes of outputs that are shaped as what is declared, by name."""
+        declared = self.compiled.program.declared
+        return {f"{what} {d.name}": d.leaf.axes for d in declared for what in ("gradient of", "update")}
+
     def ready(self, key: Key) -> Ready:
         """The function in one piece."""
         wanted, logged, updates = key
@@ -195,9 +223,14 @@ class Blocks:
         low, outputs = self.outputs(key)
         compiled = self.compiled
         program = compiled.program
-        axes = {f"{what} {d.name}": d.leaf.axes for d in program.declared for what in ("gradient of", "update")}
         arguments = self.ready(key).function.arguments
-        return streamed(program, low.graph, steps, outputs, arguments, program.name, compiled.ranges, axes)
+        return streamed(program, low.graph, steps, outputs, arguments, program.name, compiled.ranges, self.leaf_axes)
+
+
+def larger(large: Sequence[Sequence[Axis]]) -> str:
+    """Which values are larger than all inputs."""
+    named = ", ".join(dict.fromkeys(f"[{', '.join(a.name for a in axes)}]" for axes in large))
+    return f"values of {named} are larger than all inputs"
 
 
 def described(prevented: Prevented) -> str:
@@ -243,13 +276,21 @@ class Runner:
     backend: str | None
 
     def __call__(self, *tensors: Tensor) -> tuple[Tensor, ...]:
-        ready = self.blocks.ready(self.key)
-        plan = self.blocks.plan(self.key, dict(zip(ready.function.arguments, tensors, strict=True)), self.budget)
+        plan = self.plan(tensors)
         if plan is None:
-            found = ready.run(*tensors)
-            return found if isinstance(found, tuple) else (found,)
+            return self.whole(tensors)
         fast = through_inductor(self.backend, plan.elements, tensors[0].device)
         return plan.streamed.run(tensors, plan.rows, fast=fast)
+
+    def plan(self, tensors: Sequence[Tensor]) -> Plan | None:
+        """How a call runs in blocks, if it does."""
+        arguments = self.blocks.ready(self.key).function.arguments
+        return self.blocks.plan(self.key, dict(zip(arguments, tensors, strict=True)), self.budget)
+
+    def whole(self, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """A call in one piece."""
+        found = self.blocks.ready(self.key).run(*tensors)
+        return found if isinstance(found, tuple) else (found,)
 
 
 def _peak(made: Streamed, sizes: Mapping[Axis, int], rows: Mapping[Axis, int], like: Tensor) -> int:
