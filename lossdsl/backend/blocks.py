@@ -17,12 +17,12 @@ from lossdsl.backend.choice import through_inductor
 from lossdsl.backend.compiled import Compiled, Ready
 from lossdsl.backend.forms import forms
 from lossdsl.backend.guards import InputError
+from lossdsl.backend.large import extents, larger
 from lossdsl.backend.likely import likely
 from lossdsl.backend.streamed import Streamed, streamed
-from lossdsl.graph import REAL, Axis, Node, in_order, reachable
+from lossdsl.graph import REAL, Axis, Node, in_order
 from lossdsl.lower import Lowered
 from lossdsl.streaming.stages import Prevented, Schedule, schedules
-from lossdsl.streaming.varying import amplified, varying
 
 STREAM_FROM = 2**28
 """Bytes of the values of a loss beside its inputs from which blocks pay, where no budget is given."""
@@ -163,12 +163,7 @@ class Blocks:
     def extents(self, key: Key) -> list[tuple[Axis, ...]]:
         """The axes of the values that are larger than all that is given."""
         if key not in self._extents:
-            _, outputs = self.outputs(key)
-            nodes = reachable(outputs.values())
-            held = varying(nodes)
-            large = amplified(nodes, held)
-            computed = set(forms(outputs.values()).order) if large else set()
-            self._extents[key] = [tuple(held[n]) for n in large if n in computed]
+            self._extents[key] = extents(self.outputs(key)[1].values())
         return self._extents[key]
 
     def ways(self, key: Key) -> list[Schedule] | Prevented:
@@ -225,12 +220,6 @@ class Blocks:
         program = compiled.program
         arguments = self.ready(key).function.arguments
         return streamed(program, low.graph, steps, outputs, arguments, program.name, compiled.ranges, self.leaf_axes)
-
-
-def larger(large: Sequence[Sequence[Axis]]) -> str:
-    """Which values are larger than all inputs."""
-    named = ", ".join(dict.fromkeys(f"[{', '.join(a.name for a in axes)}]" for axes in large))
-    return f"values of {named} are larger than all inputs"
 
 
 def described(prevented: Prevented) -> str:

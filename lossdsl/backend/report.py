@@ -13,9 +13,10 @@ from torch import Tensor
 from lossdsl.backend import choice
 from lossdsl.backend.amounts import shown
 from lossdsl.backend.autograd import Key
-from lossdsl.backend.blocks import STREAM_FROM, Blocks, Plan, described, larger, sizes_of
+from lossdsl.backend.blocks import STREAM_FROM, Blocks, Plan, described, sizes_of
 from lossdsl.backend.forms import forms, products
 from lossdsl.backend.guards import InputError
+from lossdsl.backend.large import larger
 from lossdsl.graph import Axis
 from lossdsl.streaming.stages import Prevented
 

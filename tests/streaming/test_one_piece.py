@@ -81,3 +81,18 @@ def test_small_ones_say_nothing(run: Use, words: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         run(lossdsl.compile(TEXT, backend="eager"), given())
+
+
+@pytest.mark.parametrize("name", ["language.lm", "contrastive.supcon", "metric.batch_hard_triplet"])
+def test_a_written_file_says_what_is_large(name: str) -> None:
+    module = lossdsl.load(name)
+    shapes = {
+        n: tuple(10**4 for _ in t.partition("[")[2].partition("]")[0].split(",")) for n, t in module.inputs.items()
+    }
+    large = module.plan(shapes).why.partition(", and would take")[0]
+    assert large.startswith("values of [")
+    assert f"\nIt runs in one piece: {large}.\n" in module.source
+
+
+def test_a_written_file_says_nothing_where_nothing_is_large() -> None:
+    assert "in one piece" not in lossdsl.load("focal").source
