@@ -150,7 +150,7 @@ class LossModule(nn.Module):
             tensors[declared.name] = torch.empty(shape, dtype=_DTYPES.get(declared.leaf.kind), device=device)
         if self._counts:
             tensors["step"] = torch.empty((), dtype=torch.int64, device=device)
-        return report(self._blocks, tensors, (self._learners, False, False), self.memory_budget, self.backend)
+        return report(self._blocks, tensors, Key(self._learners, False, False), self.memory_budget, self.backend)
 
     def _imagined(self, shapes: Mapping[str, Sequence[int]]) -> dict[str, Tensor]:
         """Tensors of some shapes that hold nothing."""
@@ -330,7 +330,7 @@ class LossModule(nn.Module):
             everything = transformed()
             wanted = tuple(n for n in self._learners if everything or tensors[n].requires_grad)
         updates = self.training and bool(compiled.program.updates) and compiled.per_item is None
-        in_blocks = self._is_large(tensors, (wanted, logged, updates))
+        in_blocks = self._is_large(tensors, Key(wanted, logged, updates))
         inductor = False
         if not in_blocks and self.backend != "eager" and not torch.compiler.is_compiling() and not transformed():
             device = next(iter(tensors.values())).device
@@ -363,7 +363,7 @@ class LossModule(nn.Module):
         """Whether a call is to run in blocks."""
         if torch.compiler.is_compiling() or transformed():
             return False
-        forward = ((), *key[1:]) if self.compiled.per_item is not None else key
+        forward = key._replace(wanted=()) if self.compiled.per_item is not None else key
         return self._blocks.plan(forward, tensors, self.memory_budget) is not None
 
     def _runner(self, key: Key) -> Run:
