@@ -28,6 +28,10 @@ class Lowered:
     trace: list[Firing] = field(default_factory=list)
     gains: list[Gain] = field(default_factory=list)
 
+    def moved(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Those of some leaves whose gradient is not 0 everywhere."""
+        return tuple(n for n in names if not _is_zero(self.gradients[n]))
+
     @property
     def roots(self) -> list[Node]:
         """Every node whose value is asked for, gradients excepted."""
@@ -62,6 +66,12 @@ def lower(program: Program, wanted: Iterable[str] | None = None) -> Lowered:
         rewriter.trace,
         gains,
     )
+
+
+def _is_zero(node: Node) -> bool:
+    while node.op.name == "expand":
+        node = node.arguments[0]
+    return node.is_constant and node.value == 0
 
 
 def _finish(rewriter: Rewriter, roots: list[Node]) -> tuple[dict[Node, Node], list[Gain]]:

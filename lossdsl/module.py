@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -26,6 +27,10 @@ from lossdsl.program import Declared
 _DTYPES = {INT: torch.int64, BOOL: torch.bool}
 
 
+_DETACHED = (
+    "lossdsl: inside torch.compile the terms that `{}` logs carry no gradient, as it may run in blocks there. "
+    "Train by its value, or take a backward through a term outside of torch.compile"
+)
 _DERIVED = ("_blocks", "_guard", "_layout", "_indexed", "_draws", "_states", "_expected", "_repeats")
 
 
@@ -150,7 +155,7 @@ class LossModule(nn.Module):
             tensors[declared.name] = torch.empty(shape, dtype=_DTYPES.get(declared.leaf.kind), device=device)
         if self._counts:
             tensors["step"] = torch.empty((), dtype=torch.int64, device=device)
-        return report(self._blocks, tensors, (self._learners, False, False), self.memory_budget, self.backend)
+        return report(self._blocks, tensors, Key(self._learners, False, False), self.memory_budget, self.backend)
 
     def _imagined(self, shapes: Mapping[str, Sequence[int]]) -> dict[str, Tensor]:
         """Tensors of some shapes that hold nothing."""
@@ -330,7 +335,7 @@ class LossModule(nn.Module):
             everything = transformed()
             wanted = tuple(n for n in self._learners if everything or tensors[n].requires_grad)
         updates = self.training and bool(compiled.program.updates) and compiled.per_item is None
-        in_blocks = self._is_large(tensors, (wanted, logged, updates))
+        in_blocks = self._is_large(tensors, Key(wanted, logged, updates))
         traced = in_blocks and torch.compiler.is_compiling()
         inductor = False
         if not in_blocks and self.backend != "eager" and not torch.compiler.is_compiling() and not transformed():
@@ -360,17 +365,19 @@ class LossModule(nn.Module):
             runner = (self._traced if traced else self._runner) if in_blocks else None
             held = self._differentiated_again if in_blocks and not traced else None
             self._jobs[key] = Job(self.compiled, names, wanted, logged, updates, through, runner, held, traced)
+            if traced and logged and wanted and self.compiled.program.terms:
+                warnings.warn(_DETACHED.format(self.name), stacklevel=2)
         return True
 
     def _is_large(self, tensors: Mapping[str, Tensor], key: Key) -> bool:
         """Whether a call is to run in blocks."""
-        forward: Key = ((), *key[1:]) if self.compiled.per_item is not None else key
+        forward = key._replace(wanted=()) if self.compiled.per_item is not None else key
         if torch.compiler.is_exporting():
             # An operator of ours would tie the exported program to lossdsl.
             self._say_held(forward, tensors, "in an exported program")
             return False
         if torch.compiler.is_compiling():
-            return not transformed() and self._may_be_large(*forward)
+            return not transformed() and self._may_be_large(*forward[:3])
         if transformed():
             self._say_held(forward, tensors, "under function transforms and in forward mode")
             return False
@@ -379,7 +386,7 @@ class LossModule(nn.Module):
     @torch._dynamo.assume_constant_result  # type: ignore[untyped-decorator]
     def _may_be_large(self, wanted: tuple[str, ...], logged: bool, updates: bool) -> bool:
         """Whether there are sizes for which a call runs in blocks: under torch.compile sizes may be symbols."""
-        return bool(self._blocks.extents((wanted, logged, updates)))
+        return bool(self._blocks.extents(Key(wanted, logged, updates)))
 
     def _runner(self, key: Key) -> Run:
         return Runner(self._blocks, key, self.memory_budget, self.backend)

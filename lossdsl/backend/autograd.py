@@ -5,16 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from lossdsl.backend.compiled import UPSTREAM, Compiled, Ready, Run
+from lossdsl.backend.compiled import UPSTREAM, Compiled, Ready, Run, upstream_of
 
 Runner = Callable[[Ready], Any]
-Key = tuple[tuple[str, ...], bool, bool]
-"""A kind of call: the names of the wanted gradients, whether terms are logged, whether states are updated."""
+
+
+class Key(NamedTuple):
+    """A kind of call."""
+
+    wanted: tuple[str, ...]
+    """The names of the wanted gradients."""
+    logged: bool
+    updates: bool
+    """Whether states are updated."""
+    through: tuple[str, ...] = ()
+    """The logged terms whose gradients are wanted, where it is not those of the value."""
 
 
 @dataclass(eq=False)
@@ -46,7 +56,7 @@ class Job:
         self.ready = ready
         self.run = self.through(ready)
         if self.in_blocks is not None:
-            self.run = self.in_blocks((() if self.late else self.wanted, self.logged, self.updates))
+            self.run = self.in_blocks(Key(() if self.late else self.wanted, self.logged, self.updates))
         self.later: Ready | None = None
         """What backward computes, where forward does not: torch.compile cannot trace how it is made."""
         if self.wanted and self.late:
@@ -54,7 +64,7 @@ class Job:
         self.alone: Callable[..., tuple[Tensor, ...]] | None = None
         """The gradients alone, in blocks: what backward computes anew."""
         if self.in_blocks is not None and self.wanted:
-            self.alone = self.in_blocks((self.wanted, False, False))
+            self.alone = self.in_blocks(Key(self.wanted, False, False))
         self.places = tuple(self.names.index(n) for n in self.wanted)
         self.order = tuple(self.names.index(n) for n in ready.function.arguments)
         # Traced code computes all gradients that could be asked for: those of logged terms would hold large values.
@@ -88,10 +98,32 @@ class Job:
         ready = self.later or self.compiled.gradients(self.wanted, logged=False, updates=False)
         again = torch.is_grad_enabled()
         if again and self.held is not None:
-            self.held((self.wanted, False, False), tensors)
+            self.held(Key(self.wanted, False, False), tensors)
         if self.alone is not None and not again:
             return self.alone(*(tensors[n] for n in ready.function.arguments))[-len(self.wanted) :]
         return self.call(ready, tensors)[-len(self.wanted) :]
+
+    def term_gradients(self, tensors: Mapping[str, Tensor], upstream: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The gradients of logged terms, for what comes in for some of them; without those that are 0."""
+        terms = tuple(upstream)
+        self._prepare(terms)
+        wanted = self.compiled.through_terms(terms).moved(self.wanted)
+        if not wanted:
+            return {}
+        ready = self.compiled.term_gradients(wanted, terms)
+        given = {**tensors, **{upstream_of(n): g for n, g in upstream.items()}}
+        if self.in_blocks is None:
+            return dict(zip(wanted, self.call(ready, given), strict=True))
+        run = self.in_blocks(Key(wanted, False, False, terms))
+        return dict(zip(wanted, run(*(given[n] for n in ready.function.arguments)), strict=True))
+
+    @torch._dynamo.assume_constant_result  # type: ignore[untyped-decorator]
+    def _prepare(self, terms: tuple[str, ...]) -> bool:
+        """Emit what `term_gradients` calls; torch.compile does not trace this."""
+        wanted = self.compiled.through_terms(terms).moved(self.wanted)
+        if wanted:
+            self.compiled.term_gradients(wanted, terms)
+        return True
 
 
 def _named(job: Job, tensors: tuple[Tensor, ...]) -> dict[str, Tensor]:
@@ -150,8 +182,8 @@ def _general(ctx: Any, job: Job, upstream: Sequence[Tensor | None]) -> tuple[Ten
     found: dict[str, Tensor] = {}
     if upstream[0] is not None:
         found = dict(zip(job.wanted, _gradients(ctx, job, tensors, saved, upstream[0]), strict=True))
-    if any(g is not None for g in upstream[1 : 1 + job.terms]):
-        _add_terms(job, tensors, upstream[1 : 1 + job.terms], found)
+    for name, gradient in _through_terms(job, tensors, upstream[1 : 1 + job.terms]).items():
+        found[name] = found[name] + gradient if name in found else gradient
     cast = {n: g.to(tensors[n].dtype) for n, g in found.items()}
     return None, *(cast.get(n) for n in job.names)
 
@@ -192,24 +224,26 @@ def _stored(gradient: Tensor, tensor: Tensor) -> Tensor:
     return gradient.to(tensor.dtype) if tensor.dtype is torch.bfloat16 else gradient
 
 
-def _add_terms(
-    job: Job, tensors: Mapping[str, Tensor], upstream: Sequence[Tensor | None], found: dict[str, Tensor]
-) -> None:
-    """The gradients of the logged terms, by plain autograd."""
-    again = torch.is_grad_enabled()
-    with torch.enable_grad():
-        held = {n: t if again or n not in job.wanted else t.detach().requires_grad_() for n, t in tensors.items()}
-        outputs = job.values(held)[1 : 1 + job.terms]
-        pairs = [(o, g) for o, g in zip(outputs, upstream, strict=True) if g is not None and o.requires_grad]
-        if not pairs:
-            return
-        inputs = [held[n] for n in job.wanted]
-        extra = torch.autograd.grad(
-            [o for o, _ in pairs], inputs, [g.to(o.dtype) for o, g in pairs], allow_unused=True, create_graph=again
-        )
-    for name, gradient in zip(job.wanted, extra, strict=True):
-        if gradient is not None:
-            found[name] = found[name] + gradient if name in found else gradient
+def _through_terms(job: Job, tensors: Mapping[str, Tensor], upstream: Sequence[Tensor | None]) -> dict[str, Tensor]:
+    """The gradients of the logged terms."""
+    names = [t.name for t in job.compiled.program.terms]
+    above = {n: g for n, g in zip(names, upstream, strict=False) if g is not None}
+    if not above:
+        return {}
+    return _plain_gradients(job, tensors, above) if torch.is_grad_enabled() else job.term_gradients(tensors, above)
+
+
+def _plain_gradients(job: Job, tensors: Mapping[str, Tensor], above: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same by plain autograd, to be derived once more."""
+    values = job.values(tensors)[1 : 1 + job.terms]
+    outputs = {t.name: o for t, o in zip(job.compiled.program.terms, values, strict=True) if o.requires_grad}
+    pairs = [(outputs[n], g) for n, g in above.items() if n in outputs]
+    if not pairs:
+        return {}
+    inputs = [tensors[n] for n in job.wanted]
+    given = [g.to(o.dtype) for o, g in pairs]
+    found = torch.autograd.grad([o for o, _ in pairs], inputs, given, allow_unused=True, create_graph=True)
+    return {n: g for n, g in zip(job.wanted, found, strict=True) if g is not None}
 
 
 class Transformed(torch.autograd.Function):

@@ -193,12 +193,13 @@ class Blocks:
 
     def outputs(self, key: Key) -> tuple[Lowered, dict[str, Node]]:
         """What a kind of call computes, by name, and the program it is of."""
-        wanted, logged, updates = key
+        wanted, logged, updates, through = key
         compiled = self.compiled
         low = compiled.lowered if wanted else compiled.forward_only
-        outputs = (
-            {} if wanted and compiled.per_item is not None else compiled._outputs(low, logged=logged, updates=updates)
-        )
+        if through:
+            low = compiled.through_terms(through)
+        alone = through or (wanted and compiled.per_item is not None)
+        outputs = {} if alone else compiled._outputs(low, logged=logged, updates=updates)
         return low, outputs | {f"gradient of {n}": low.gradients[n] for n in wanted}
 
     @property
@@ -209,7 +210,9 @@ class Blocks:
 
     def ready(self, key: Key) -> Ready:
         """The function in one piece."""
-        wanted, logged, updates = key
+        wanted, logged, updates, through = key
+        if through:
+            return self.compiled.term_gradients(wanted, through)
         if wanted:
             return self.compiled.gradients(wanted, logged=logged, updates=updates)
         return self.compiled.values(logged=logged, updates=updates)

@@ -35,6 +35,8 @@ from lossdsl.source import Source
 Run = Callable[..., Any]
 UPSTREAM = "upstream"
 """The name of the incoming gradient of a loss that is not reduced."""
+_UPSTREAM_OF = "upstream."
+"""Before the name of a term: that of the gradient that comes in for it. No declaration has a dot in its name."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ class Compiled:
         if recipe.reduction != "declared":
             self._reduce_otherwise()
         self._ready: dict[object, Ready] = {}
-        self._raw: dict[object, Run] = {}
+        self._through: dict[tuple[str, ...], Lowered] = {}
 
     def __deepcopy__(self, _memo: dict[int, Any]) -> Compiled:
         return self
@@ -144,6 +146,21 @@ class Compiled:
         if self.per_item is not None:
             return lower(replace(self.program, minimize=self.per_item), ())
         return lower(self.program, ())
+
+    def through_terms(self, terms: tuple[str, ...]) -> Lowered:
+        """What carries gradients back through logged terms: their sum, each times the gradient that comes in for it."""
+        if terms not in self._through:
+            graph, nodes = self.program.graph, {t.name: t.node for t in self.program.terms}
+            weighted = []
+            for name in terms:
+                axes = nodes[name].axes
+                upstream = graph.leaf(Leaf(upstream_of(name), "frozen", REAL, axes))
+                product = graph.mul(upstream, nodes[name])
+                weighted.append(graph.reduce("sum", axes, product) if axes else product)
+            self._through[terms] = lower(
+                replace(self.program, minimize=graph.add(*weighted), terms=[], metrics=[], updates=[])
+            )
+        return self._through[terms]
 
     @cached_property
     def learners(self) -> list[str]:
@@ -226,6 +243,15 @@ class Compiled:
             self._make(key, low, outputs, f"{self.program.name}_with_gradients", fused=True)
         return self._ready[key]
 
+    def term_gradients(self, wanted: tuple[str, ...], terms: tuple[str, ...]) -> Ready:
+        """The gradients by the wanted leaves of logged terms, for what comes in for each of the terms."""
+        key = ("term gradients", wanted, terms)
+        if key not in self._ready:
+            low = self.through_terms(terms)
+            outputs = {f"gradient of {n}": low.gradients[n] for n in wanted}
+            self._make(key, low, outputs, f"{self.program.name}_gradients_of_terms", fused=True)
+        return self._ready[key]
+
     def computed(
         self, key: str, outputs: Mapping[str, Node], ranges: Mapping[Axis, tuple[int, int]] | None = None
     ) -> Ready:
@@ -255,6 +281,11 @@ class Compiled:
     def text(self) -> str:
         """The source of the function with value and gradients."""
         return module_text([self.gradients(tuple(self.learners), logged=True, updates=True).function])
+
+
+def upstream_of(term: str) -> str:
+    """The name of the gradient that comes in for a logged term."""
+    return _UPSTREAM_OF + term
 
 
 def _function_name(name: str) -> str:
@@ -301,4 +332,4 @@ def _check_conditions(program: Program) -> None:
             raise ValueError(f"`{program.name}`: {condition.about} must satisfy {condition.text}")
 
 
-__all__ = ["UPSTREAM", "Compiled", "Ready", "Recipe", "Unbound", "executed"]
+__all__ = ["UPSTREAM", "Compiled", "Ready", "Recipe", "Unbound", "executed", "upstream_of"]

@@ -113,7 +113,7 @@ def report(blocks: Blocks, tensors: Mapping[str, Tensor], key: Key, budget: int 
     made = blocks.made(key) if blocks.extents(key) else None
     dense = blocks.dense(key, given)
     dense_flops = _flops(products(forms(blocks.outputs(key)[1].values())), sizes)
-    kept = {d.name: tensors[d.name] for d in blocks.compiled.program.declared if d.name in key[0]}
+    kept = {d.name: tensors[d.name] for d in blocks.compiled.program.declared if d.name in key.wanted}
     saved = sum(t.numel() * t.element_size() for t in kept.values()) if blocks.compiled.per_item is None else 0
     return Report(
         REFUSED if refusal else "blocks" if plan is not None else "one piece",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import lossdsl
 from lossdsl import catalogue
+from lossdsl.backend.autograd import Key
 from lossdsl.backend.blocks import Blocks, described
 from lossdsl.backend.streamed import Streamed
 from lossdsl.module import LossModule
@@ -18,8 +19,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "streaming.md"
 BEGIN, END = "<!-- losses: begin -->", "<!-- losses: end -->"
 
 
-def key(loss: LossModule) -> tuple[tuple[str, ...], bool, bool]:
-    return tuple(loss.compiled.learners), False, False
+def key(loss: LossModule) -> Key:
+    return Key(tuple(loss.compiled.learners), False, False)
 
 
 def rows() -> list[str]:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 import lossdsl
 from lossdsl.backend.guards import InputError
+from lossdsl.backend.streamed import Streamed
 from tests.streaming.heads import loss
 
 BUDGET = 2000
@@ -75,6 +76,42 @@ def test_terms_and_metrics() -> None:
     (value, logged), (expected, known) = small.with_terms(**tensors), dense.with_terms(**tensors)
     same((value, *logged.values()), (expected, *known.values()))
     same(gradients(tensors, value + 2 * logged["ce"]), gradients(tensors, 3 * expected))
+
+
+def test_gradients_of_terms_run_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = loss(
+        "term ce = cross_entropy(logits, next)\n"
+        "term z = mean[T where next != -100 else 0](logsumexp[V](logits)^2)\nminimize ce + 0.1 * z"
+    )
+    tensors, ran = given(), []
+    small = lossdsl.compile(text, backend="eager", memory_budget=BUDGET)
+    run = Streamed.run
+    monkeypatch.setattr(Streamed, "run", lambda made, *rest, **o: ran.append(made.outputs) or run(made, *rest, **o))
+    logits = tensors["hidden"] @ tensors["head"].T
+    z = logits[tensors["next"] != -100].logsumexp(1).square().mean()
+    ce = torch.nn.functional.cross_entropy(logits, tensors["next"])
+    value, logged = small.with_terms(**tensors)
+    inputs = [tensors["hidden"], tensors["head"]]
+    found = torch.autograd.grad(value + 0.5 * logged["z"], inputs, retain_graph=True)
+    same(found, torch.autograd.grad(ce + 0.6 * z, inputs, retain_graph=True))
+    assert ran[1:] == [("gradient of hidden", "gradient of head")]
+    same(torch.autograd.grad(logged["ce"], inputs), torch.autograd.grad(ce, inputs))
+    assert len(ran) == 3
+
+
+def test_gradients_of_terms_of_a_value_for_each_item_run_in_blocks() -> None:
+    text = loss(
+        "each = -log_softmax[V](logits)[V = next]\nterm z = mean[T where next != -100 else 0](each^2)\n"
+        "minimize sum[T where next != -100](each)"
+    )
+    tensors = given()
+    small = lossdsl.compile(text, backend="eager", reduction="none", memory_budget=BUDGET)
+    value, logged = small.with_terms(**tensors)
+    kept = tensors["next"] != -100
+    each = torch.nn.functional.cross_entropy(tensors["hidden"] @ tensors["head"].T, tensors["next"], reduction="none")
+    z = each[kept].square().mean()
+    same(gradients(tensors, 2 * value.sum() + logged["z"]), gradients(tensors, 2 * each.sum() + z))
+    assert any(key.through == ("z",) for key, _ in small._blocks._made)
 
 
 def test_without_gradients() -> None:
