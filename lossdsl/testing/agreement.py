@@ -131,7 +131,7 @@ def _measure_steps(subject: Subject, sample: Sample, dtype: torch.dtype) -> Resu
     for number in range(_NEIGHBOURS):
         unit = torch.finfo(dtype).eps / 2 if number else 0.0
         near = replace(sample.data, inputs=_neighbour(sample.data.inputs, unit, random))
-        for name, found in subject.rounded(near, bits).items():
+        for name, found in subject.rounded(near, bits, number).items():
             if name in moved:
                 moved[name] = np.fmax(moved[name], np.abs(found - sample.exact[name]))
     return moved
