@@ -55,9 +55,13 @@ class Job:
             self.run = self.in_blocks(Key(() if self.late else self.wanted, self.logged, self.updates))
         self.places = tuple(self.names.index(n) for n in self.wanted)
         self.order = tuple(self.names.index(n) for n in ready.function.arguments)
+        self.straight = self.order == tuple(range(len(self.names)))
+        """Whether the function takes all tensors, in the order in which they are passed."""
         self.terms = len(self.compiled.program.terms) if self.logged else 0
         self.alike: list[bool] | None = None
         """Where all calls are alike: which gradients are their own memory, once that is known."""
+        self.plain = False
+        """Whether all of them are, and are such as their tensors want, on a CPU: then backward may hand them on."""
 
     def repeated(self, run: Any) -> Job:
         """The same for calls with tensors that are all alike, by a function that may count on that."""
@@ -141,6 +145,8 @@ class Fused(torch.autograd.Function):
                 ctx.dtypes = [tensors[i].dtype for i in job.places]
                 if job.alike is not None:
                     job.alike = ctx.owned
+                    same = all(g.dtype is dtype for g, dtype in zip(gradients, ctx.dtypes, strict=True))
+                    job.plain = same and all(ctx.owned) and outputs[0].device.type == "cpu"
         if len(outputs) > 1:
             ctx.mark_non_differentiable(*outputs[1 + job.terms :])
         return outputs
@@ -157,10 +163,10 @@ class Fused(torch.autograd.Function):
             for place, gradient, dtype in zip(job.places, scaled, ctx.dtypes, strict=True):
                 result[1 + place] = gradient if gradient.dtype is dtype else gradient.to(dtype)
             return tuple(result)
-        return _general(ctx, job, upstream)
+        return general(ctx, job, upstream)
 
 
-def _general(ctx: Any, job: Job, upstream: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
+def general(ctx: Any, job: Job, upstream: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
     """Backward with gradients that forward has not kept, or through logged terms, or to be derived once more."""
     saved = ctx.saved_tensors
     tensors = _named(job, saved[: len(job.names)])

@@ -260,7 +260,9 @@ class Emitter:
         if node.op.name == "polygamma" and values[0].exact == 1:
             # torch.polygamma(1, x) has half the digits of float64; the other has no derivative in torch.
             self.helpers.update(() if self.fused else ("trigamma",))
-            return Value(f"{'torch.special.zeta(2, ' if self.fused else 'trigamma('}{values[1].code})", ATOM, axes, REAL)
+            return Value(
+                f"{'torch.special.zeta(2, ' if self.fused else 'trigamma('}{values[1].code})", ATOM, axes, REAL
+            )
         opposite = negated(values[0]) if node.op.name == "softplus" else None
         if opposite is not None:
             return Value(f"-F.logsigmoid({opposite.code})", UNARY, axes, REAL)
