@@ -247,7 +247,7 @@ class LossModule(nn.Module):
     def forward(self, *args: Any, **kwargs: Any) -> Tensor:
         if kwargs or self.validate or self._unsized or not self._repeats or torch.compiler.is_compiling():
             return self._evaluated(args, kwargs, logged=self.validate)[0]
-        tensors = [*args, *(getattr(self, attribute) for attribute in self._held.values())]
+        tensors = [*args, *[getattr(self, attribute) for attribute in self._held.values()]]
         around, latest = surroundings(self.backend, self.memory_budget), self._latest
         if latest is not None and latest.fits(tensors, around):
             return latest(tensors)

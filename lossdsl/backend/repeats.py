@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
-from lossdsl.backend.autograd import Fused, Job, general, transformed
+from lossdsl.backend.autograd import Fused, Job, general
 from lossdsl.backend.inductor import Graphs
 from lossdsl.backend.validate import Limits, check_index, limits
 from lossdsl.graph import Axis
@@ -61,24 +62,31 @@ _again = super(torch.autograd.Function, Again).apply
 
 MOST = 64
 """Kinds of calls that a module remembers."""
+Surroundings = tuple[object, ...]
+# What is asked at each call, without the attributes and functions of torch on the way to it.
+_transforms, _modes, _functions = (
+    torch._C._are_functorch_transforms_active,
+    torch._C._len_torch_dispatch_stack,
+    torch._C._len_torch_function_stack,
+)
+_grad_enabled, _threads, _default_dtype, _deterministic = (
+    torch.is_grad_enabled,
+    torch.get_num_threads,
+    torch.get_default_dtype,
+    torch._C._get_deterministic_algorithms,
+)
 _PLAIN = (Tensor, torch.nn.Parameter)
 _STRIDED = torch.strided
 
 
-def surroundings(*options: object) -> tuple[object, ...] | None:
+def surroundings(backend: str | None, budget: int | None) -> Surroundings | None:
     """All but its tensors that decides how a call runs; None where that is more than can be seen here."""
-    if transformed() or torch._C._len_torch_dispatch_stack() or torch._C._len_torch_function_stack():
+    if _transforms() or _modes() or _functions() or forward_ad._current_level >= 0:
         return None
-    return (
-        *options,
-        torch.is_grad_enabled(),
-        torch.get_num_threads(),
-        torch.get_default_dtype(),
-        torch.are_deterministic_algorithms_enabled(),
-    )
+    return backend, budget, _grad_enabled(), _threads(), _default_dtype(), _deterministic()
 
 
-def kind_of_call(tensors: Sequence[Any], around: tuple[object, ...] | None) -> tuple[Any, ...] | None:
+def kind_of_call(tensors: Sequence[Any], around: Surroundings | None) -> tuple[Any, ...] | None:
     """All that decides how a call runs, the data excepted; None where that is more than can be seen here."""
     if around is None:
         return None
@@ -93,13 +101,13 @@ def kind_of_call(tensors: Sequence[Any], around: tuple[object, ...] | None) -> t
 class Likeness:
     """Says of calls whether they are of the kind of a given one: no more often than `kind_of_call`, in a tenth of its time."""
 
-    def __init__(self, tensors: Sequence[Tensor], around: tuple[object, ...] | None) -> None:
+    def __init__(self, tensors: Sequence[Tensor], around: Surroundings | None) -> None:
         self._around = around
         self._count = len(tensors)
         # Without a word on which dimensions may change, all are compared.
         self._alike = TensorGuards(*tensors, dynamic_dims_sizes=None, dynamic_dims_strides=None).check
 
-    def fits(self, tensors: Sequence[Any], around: tuple[object, ...] | None) -> bool:
+    def fits(self, tensors: Sequence[Any], around: Surroundings | None) -> bool:
         """Whether a call is of that kind."""
         return around == self._around and len(tensors) == self._count and self._alike(*tensors)
 
@@ -116,11 +124,11 @@ class Repeat:
     """The indices that are looked at, and where they must lie."""
     likeness: Likeness | None = None
 
-    def fits(self, tensors: Sequence[Any], around: tuple[object, ...] | None) -> bool:
+    def fits(self, tensors: Sequence[Any], around: Surroundings | None) -> bool:
         """Whether another call is of this kind."""
         return self.likeness is not None and self.likeness.fits(tensors, around)
 
-    def likened(self, tensors: Sequence[Tensor], around: tuple[object, ...] | None) -> Repeat:
+    def likened(self, tensors: Sequence[Tensor], around: Surroundings | None) -> Repeat:
         """The same, which `fits` calls like one with these tensors."""
         if self.likeness is None and TensorGuards is not None:
             self.likeness = Likeness(tensors, around)

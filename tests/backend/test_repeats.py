@@ -106,7 +106,7 @@ def test_calls_of_every_kind_in_turn(backend: str) -> None:
 
 def test_a_likeness_knows_calls_as_their_kinds_do() -> None:
     calls = [make() for make in KINDS.values()]
-    around = surroundings()
+    around = surroundings(None, None)
     for first in calls:
         if kind_of_call(first, around) is None:
             continue
@@ -117,9 +117,9 @@ def test_a_likeness_knows_calls_as_their_kinds_do() -> None:
             assert likeness.fits(other, around) == (alike and other[0] is not other[1])
             assert not likeness.fits(other[:2], around)
             with torch.no_grad():
-                assert not likeness.fits(other, surroundings())
+                assert not likeness.fits(other, surroundings(None, None))
             with torch.autocast("cpu"):
-                assert not likeness.fits(other, surroundings())
+                assert not likeness.fits(other, surroundings(None, None))
 
 
 @pytest.mark.parametrize("calls", [1, 2, 3, 4])
