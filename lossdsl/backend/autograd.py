@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import torch
@@ -57,6 +58,9 @@ class Job:
         self.order = tuple(self.names.index(n) for n in ready.function.arguments)
         self.straight = self.order == tuple(range(len(self.names)))
         """Whether the function takes all tensors, in the order in which they are passed."""
+        places = (1 + self.wanted.index(n) if n in self.wanted else 0 for n in self.names)
+        self.spread: Callable[[tuple[Tensor | None, ...]], tuple[Tensor | None, ...]] = itemgetter(0, *places)
+        """From None and the gradients, what backward returns: for the job itself, and for each tensor."""
         self.terms = len(self.compiled.program.terms) if self.logged else 0
         self.alike: list[bool] | None = None
         """Where all calls are alike: which gradients are their own memory, once that is known."""
@@ -158,11 +162,8 @@ class Fused(torch.autograd.Function):
         kept: tuple[Tensor, ...] | None = getattr(ctx, "gradients", None)
         if kept is not None and above is not None and len(upstream) == 1 and not torch.is_grad_enabled():
             ctx.gradients = None
-            result: list[Tensor | None] = [None] * (1 + len(job.names))
-            scaled = _scaled(kept, ctx.owned, above)
-            for place, gradient, dtype in zip(job.places, scaled, ctx.dtypes, strict=True):
-                result[1 + place] = gradient if gradient.dtype is dtype else gradient.to(dtype)
-            return tuple(result)
+            pairs = zip(_scaled(kept, ctx.owned, above), ctx.dtypes, strict=True)
+            return job.spread((None, *[g if g.dtype is dtype else g.to(dtype) for g, dtype in pairs]))
         return general(ctx, job, upstream)
 
 

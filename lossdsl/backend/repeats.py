@@ -43,17 +43,13 @@ class Again(torch.autograd.Function):
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
         job: Job = ctx.job
         gradients: list[Tensor] | None = ctx.gradients
-        if gradients is None or torch.is_grad_enabled():
-            ctx.gradients = None
-            return general(ctx, job, (upstream,))
         ctx.gradients = None
+        if gradients is None or _grad_enabled():
+            return general(ctx, job, (upstream,))
         if upstream.item() != 1:
             for gradient in gradients:
                 gradient.mul_(upstream)
-        result: list[Tensor | None] = [None] * (1 + len(job.names))
-        for place, gradient in zip(job.places, gradients, strict=True):
-            result[1 + place] = gradient
-        return tuple(result)
+        return job.spread((None, *gradients))
 
 
 # Past what `apply` itself does for function transforms, under which no call is taken for one like before.
@@ -139,13 +135,14 @@ class Repeat:
             tensors[place] = tensors[place].flatten(first, last)
         for place, inside in self.indices:
             check_index(self.name, inside, tensors[place])
-        if not self.job.wanted:
-            return self.job.main(tensors)[0]
         value: Tensor
-        if self.job.plain:
-            value = _again(self.job, *tensors)  # type: ignore[no-untyped-call]
+        job = self.job
+        if job.plain:
+            value = _again(job, *tensors)  # type: ignore[no-untyped-call]
+        elif job.wanted:
+            (value,) = _apply(job, *tensors)  # type: ignore[no-untyped-call]
         else:
-            (value,) = _apply(self.job, *tensors)  # type: ignore[no-untyped-call]
+            value = job.main(tensors)[0]
         return value
 
 
