@@ -140,7 +140,7 @@ def _values(elaborator: Elaborator, e: ast.Call, op: Op, arguments: tuple[ast.Ar
 def _wrong_count(elaborator: Elaborator, e: ast.Call, op: Op, found: int) -> Failed:
     arity = op.arity or 0
     axes = f"[{e.axes.span.text}]" if e.axes is not None else ""
-    advice = f"for example `{op.name}{axes}({', '.join('xyz'[:arity])})`"
+    advice = f"for example `{op.name}{axes}({', '.join('xyzw'[:arity])})`"
     if op.name in ("max", "min") and found == 2:
         pair = ", ".join(source_of(a.value) for a in e.arguments)
         advice = f"the larger of two values is `{op.name}imum({pair})`".replace(

@@ -149,7 +149,7 @@ class _Reverse:
             return self.graph.mul(*(a for i, a in enumerate(node.arguments) if i != position))
         assert node.op.partials is not None, node.op
         text = node.op.partials[min(position, len(node.op.partials) - 1)]
-        return None if text is None else write_out(self.graph, text, dict(zip("xyz", node.arguments, strict=False)))
+        return None if text is None else write_out(self.graph, text, dict(zip("xyzw", node.arguments, strict=False)))
 
     def _reduce(self, node: Node, adjoint: Adjoint) -> None:
         body = node.arguments[0]

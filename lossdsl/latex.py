@@ -70,14 +70,14 @@ def _templated(node: Node, texts: _Texts) -> tuple[str, int]:
     values = node.arguments[:1] if node.op.family == "reduce" else node.arguments
     if node.op.family == "reduce":
         level = _PRODUCT
-    arguments = {letter: _at(a, texts, level) for letter, a in zip("xyz", values, strict=False)}
+    arguments = {letter: _at(a, texts, level) for letter, a in zip("xyzw", values, strict=False)}
     axes = ""
     if node.op.family in ("reduce", "scan"):
         axes = ", ".join(a.name for a in node.attributes[0].axes)
         if len(node.arguments) > 1 and node.op.family == "reduce":
             axes += rf" :\, {texts[node.arguments[1]][0]}"
     template = node.op.latex or rf"\operatorname{{{{{node.op.name}}}}}" + ("_{{{k}}}" if axes else "") + "({x})"
-    return template.format(k=axes, **{**{"x": "", "y": "", "z": ""}, **arguments}), (
+    return template.format(k=axes, **{**{"x": "", "y": "", "z": "", "w": ""}, **arguments}), (
         _PRODUCT if node.op.family == "reduce" else _COMPARE if node.op.name in ("eq", "lt", "le") else _ATOM
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -26,6 +27,10 @@ from lossdsl.program import Declared
 _DTYPES = {INT: torch.int64, BOOL: torch.bool}
 
 
+_DETACHED = (
+    "lossdsl: inside torch.compile the terms that `{}` logs carry no gradient, as it may run in blocks there. "
+    "Train by its value, or take a backward through a term outside of torch.compile"
+)
 _DERIVED = ("_blocks", "_guard", "_layout", "_indexed", "_draws", "_states", "_expected", "_repeats")
 
 
@@ -338,11 +343,12 @@ class LossModule(nn.Module):
             wanted = tuple(n for n in self._learners if everything or tensors[n].requires_grad)
         updates = self.training and bool(compiled.program.updates) and compiled.per_item is None
         in_blocks = self._is_large(tensors, Key(wanted, logged, updates))
+        traced = in_blocks and torch.compiler.is_compiling()
         inductor = False
         if not in_blocks and self.backend != "eager" and not torch.compiler.is_compiling() and not transformed():
             device = next(iter(tensors.values())).device
             inductor = self._inductor(compiled, wanted, sizes, device, logged=logged, updates=updates)
-        key = (wanted, logged, updates, inductor, in_blocks)
+        key = (wanted, logged, updates, inductor, in_blocks, traced)
         # Under torch.compile this comes before the table is looked at: tracing sees the table as it is then.
         if torch.compiler.is_compiling() or key not in self._jobs:
             self._prepare(tuple(tensors), *key)
@@ -357,24 +363,53 @@ class LossModule(nn.Module):
         updates: bool,
         inductor: bool,
         in_blocks: bool,
+        traced: bool,
     ) -> bool:
         """Emit the functions for calls of one kind; torch.compile does not trace this."""
-        key = (wanted, logged, updates, inductor, in_blocks)
+        key = (wanted, logged, updates, inductor, in_blocks, traced)
         if key not in self._jobs:
             through = _through_inductor if inductor else _plainly
-            runner = self._runner if in_blocks else None
-            self._jobs[key] = Job(self.compiled, names, wanted, logged, updates, through, runner)
+            runner = (self._traced if traced else self._runner) if in_blocks else None
+            held = self._differentiated_again if in_blocks and not traced else None
+            self._jobs[key] = Job(self.compiled, names, wanted, logged, updates, through, runner, held, traced)
+            if traced and logged and wanted and self.compiled.program.terms:
+                warnings.warn(_DETACHED.format(self.name), stacklevel=2)
         return True
 
     def _is_large(self, tensors: Mapping[str, Tensor], key: Key) -> bool:
         """Whether a call is to run in blocks."""
-        if torch.compiler.is_compiling() or transformed():
-            return False
         forward = key._replace(wanted=()) if self.compiled.per_item is not None else key
+        if torch.compiler.is_exporting():
+            # An operator of ours would tie the exported program to lossdsl.
+            self._say_held(forward, tensors, "in an exported program")
+            return False
+        if torch.compiler.is_compiling():
+            return not transformed() and self._may_be_large(*forward[:3])
+        if transformed():
+            self._say_held(forward, tensors, "under function transforms and in forward mode")
+            return False
         return self._blocks.plan(forward, tensors, self.memory_budget) is not None
+
+    @torch._dynamo.assume_constant_result  # type: ignore[untyped-decorator]
+    def _may_be_large(self, wanted: tuple[str, ...], logged: bool, updates: bool) -> bool:
+        """Whether there are sizes for which a call runs in blocks: under torch.compile sizes may be symbols."""
+        return bool(self._blocks.extents(Key(wanted, logged, updates)))
 
     def _runner(self, key: Key) -> Run:
         return Runner(self._blocks, key, self.memory_budget, self.backend)
+
+    def _traced(self, key: Key) -> Run:
+        from lossdsl.backend.operators import traced
+
+        return traced(Runner(self._blocks, key, self.memory_budget, self.backend))
+
+    def _differentiated_again(self, key: Key, tensors: Mapping[str, Tensor]) -> None:
+        self._say_held(key, tensors, "for second derivatives")
+
+    def _say_held(self, key: Key, tensors: Mapping[str, Tensor], why: str) -> None:
+        """Say so, or refuse the call, where what is in one piece here would elsewhere run in blocks."""
+        if not torch.compiler.is_dynamo_compiling():
+            self._blocks.say_held(key, tensors, why, self.memory_budget)
 
     def _inductor(
         self,

@@ -339,6 +339,15 @@ _PAIRS = (
        partials=("exp(maximum(y, z) - log_mix(x, y, z)) * (if y >= z then -expm1(z - y) else expm1(y - z))",
                  "sigmoid(log(x) - log1p(-x) + (y - z))", "sigmoid(log1p(-x) - log(x) + (z - y))"),
        latex=r"\log({x}\,e^{{{y}}} + (1 - {x})\,e^{{{z}}})"),
+    # The logarithm of a sum of two exponentials with weights, either of which may be 0.
+    Op(name="log_blend", family="elementwise", arity=4, takes=("number",), visible=False,
+       domain=(NONNEGATIVE, REALS, NONNEGATIVE, REALS),
+       numpy=lambda np, x, y, z, w: np.logaddexp(np.log(x) + y, np.log(z) + w),
+       mpmath=lambda mp, x, y, z, w: mp.log(x * mp.exp(y) + z * mp.exp(w)),
+       # The result stands in an exponent, so that it cancels against a sum that this one is a part of.
+       partials=("exp(y - log_blend(x, y, z, w))", "exp(log(x) + y - log_blend(x, y, z, w))",
+                 "exp(w - log_blend(x, y, z, w))", "exp(log(z) + w - log_blend(x, y, z, w))"),
+       latex=r"\log({x}\,e^{{{y}}} + {z}\,e^{{{w}}})"),
     # The logarithm of the chance of at least one success among x tries of probability e^y each.
     Op(name="log_any", family="elementwise", arity=2, takes=(INT, "number"), visible=False,
        domain=(Interval(1.0), Interval(-math.inf, 0.0)), image=always(Interval(-math.inf, 0.0)), numpy=meanings.log_any,

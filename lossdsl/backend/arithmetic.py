@@ -49,6 +49,9 @@ def write_log_softmax(emitter: Emitter, form: LogSoftmax) -> Value:
 
 def _total(values: Sequence[Value], kind: str) -> Value:
     values = sorted(values, key=lambda v: (v.number, len(v.axes)))
+    if kind == REAL and any(v.number and not _is_whole(v) for v in values):
+        # Of a whole tensor and a fraction torch makes its default dtype, and rounds before a wider one is added.
+        values = [_wide(v) for v in values]
     axes = in_order(a for v in values for a in v.axes)
     signed = [(negated(v), v) for v in values]
     code = " + ".join(aligned(v, axes, SUM) for opposite, v in signed if opposite is None)
@@ -138,12 +141,18 @@ def _in_wide(factors: list[Value], divisors: list[Value]) -> tuple[list[Value], 
     if real and all(any(v is d for d in divisors) and len(v.axes) >= least for v in whole):
         return factors, divisors
 
-    def cast(value: Value) -> Value:
-        if value.number or value.kind == REAL:
-            return value
-        return Value(f"{value.at(ATOM)}.to(wide)", ATOM, value.axes, REAL)
+    return [_wide(v) for v in factors], [_wide(v) for v in divisors]
 
-    return [cast(v) for v in factors], [cast(v) for v in divisors]
+
+def _wide(value: Value) -> Value:
+    """A tensor in the dtype of real values."""
+    if value.number or value.kind == REAL:
+        return value
+    return Value(f"{value.at(ATOM)}.to(wide)", ATOM, value.axes, REAL)
+
+
+def _is_whole(number: Value) -> bool:
+    return number.kind == INT and (number.exact is None or float(number.exact).is_integer())
 
 
 def _small_first(factors: list[Value], divisors: list[Value]) -> tuple[list[Value], list[Value]]:

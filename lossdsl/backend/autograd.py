@@ -42,6 +42,10 @@ class Job:
     through: Runner
     in_blocks: Callable[[Key], Run] | None = None
     """Makes the function that runs in blocks, where large values are not to be held."""
+    held: Callable[[Key, Mapping[str, Tensor]], None] | None = None
+    """Says that gradients which are differentiated again hold large values."""
+    traced: bool = False
+    """Whether `in_blocks` is an operator inside of what torch.compile traces."""
 
     def __post_init__(self) -> None:
         self.late = self.compiled.per_item is not None
@@ -54,6 +58,14 @@ class Job:
         self.run = self.through(ready)
         if self.in_blocks is not None:
             self.run = self.in_blocks(Key(() if self.late else self.wanted, self.logged, self.updates))
+        self.later: Ready | None = None
+        """What backward computes, where forward does not: torch.compile cannot trace how it is made."""
+        if self.wanted and self.late:
+            self.later = self.compiled.gradients(self.wanted, logged=False, updates=False)
+        self.alone: Callable[..., tuple[Tensor, ...]] | None = None
+        """The gradients alone, in blocks: what backward computes anew."""
+        if self.in_blocks is not None and self.wanted:
+            self.alone = self.in_blocks(Key(self.wanted, False, False))
         self.places = tuple(self.names.index(n) for n in self.wanted)
         self.order = tuple(self.names.index(n) for n in ready.function.arguments)
         self.straight = self.order == tuple(range(len(self.names)))
@@ -61,7 +73,9 @@ class Job:
         places = (1 + self.wanted.index(n) if n in self.wanted else 0 for n in self.names)
         self.spread: Callable[[tuple[Tensor | None, ...]], tuple[Tensor | None, ...]] = itemgetter(0, *places)
         """From None and the gradients, what backward returns: for the job itself, and for each tensor."""
-        self.terms = len(self.compiled.program.terms) if self.logged else 0
+        # Traced code computes all gradients that could be asked for: those of logged terms would hold large values.
+        self.terms = len(self.compiled.program.terms) if self.logged and not self.traced else 0
+        """How many logged terms have gradients."""
         self.alike: list[bool] | None = None
         """Where all calls are alike: which gradients are their own memory, once that is known."""
         self.plain = False
@@ -89,12 +103,13 @@ class Job:
 
     def gradients(self, tensors: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
         """The gradients alone, differentiable once more."""
-        ready = self.compiled.gradients(self.wanted, logged=False, updates=False)
-        if self.in_blocks is None or torch.is_grad_enabled():
-            found = self.call(ready, tensors)
-        else:
-            found = self.in_blocks(Key(self.wanted, False, False))(*(tensors[n] for n in ready.function.arguments))
-        return found[-len(self.wanted) :]
+        ready = self.later or self.compiled.gradients(self.wanted, logged=False, updates=False)
+        again = torch.is_grad_enabled()
+        if again and self.held is not None:
+            self.held(Key(self.wanted, False, False), tensors)
+        if self.alone is not None and not again:
+            return self.alone(*(tensors[n] for n in ready.function.arguments))[-len(self.wanted) :]
+        return self.call(ready, tensors)[-len(self.wanted) :]
 
     def term_gradients(self, tensors: Mapping[str, Tensor], upstream: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The gradients of logged terms, for what comes in for some of them; without those that are 0."""

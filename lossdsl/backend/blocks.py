@@ -9,17 +9,20 @@ from math import prod
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import _disable_current_modes
 
+from lossdsl.backend.amounts import shown
 from lossdsl.backend.autograd import Key
 from lossdsl.backend.choice import through_inductor
 from lossdsl.backend.compiled import Compiled, Ready
 from lossdsl.backend.forms import forms
 from lossdsl.backend.guards import InputError
+from lossdsl.backend.large import extents, larger
+from lossdsl.backend.likely import likely
 from lossdsl.backend.streamed import Streamed, streamed
-from lossdsl.graph import REAL, Axis, Node, in_order, reachable
+from lossdsl.graph import REAL, Axis, Node, in_order
 from lossdsl.lower import Lowered
 from lossdsl.streaming.stages import Prevented, Schedule, schedules
-from lossdsl.streaming.varying import amplified, varying
 
 STREAM_FROM = 2**28
 """Bytes of the values of a loss beside its inputs from which blocks pay, where no budget is given."""
@@ -120,9 +123,28 @@ class Blocks:
         name = self.compiled.program.name
         if budget is not None:
             raise InputError(f"`{name}` cannot run within {budget:,} bytes: {described(prevented)}")
+        self._warn(described(prevented))
+
+    def say_held(self, key: Key, tensors: Mapping[str, Tensor], why: str, budget: int | None) -> None:
+        """Say that what runs in one piece here would elsewhere run in blocks; refuse it where a budget was given."""
+        if not self.extents(key):
+            return
+        given = {n: likely(tensors[n]) for n in self.ready(key).function.arguments}
+        with _disable_current_modes():
+            plan = self.plan(key, given, budget)
+        if plan is None:
+            return
+        name = self.compiled.program.name
+        told = f"it runs in one piece {why}, where {larger(plan.large)} and take {shown(plan.dense)}"
+        if budget is not None:
+            raise InputError(f"`{name}` cannot run within {budget:,} bytes: {told}")
+        self._warn(told)
+
+    def _warn(self, told: str) -> None:
+        """Once for each module."""
         if not self._warned:
             self._warned = True
-            warnings.warn(f"lossdsl: `{name}` holds large values: {described(prevented)}", stacklevel=7)
+            warnings.warn(f"lossdsl: `{self.compiled.program.name}` holds large values: {told}", stacklevel=7)
 
     def dense(self, key: Key, given: Mapping[str, Tensor]) -> int:
         """The bytes that a call in one piece holds at once, as estimated."""
@@ -141,12 +163,7 @@ class Blocks:
     def extents(self, key: Key) -> list[tuple[Axis, ...]]:
         """The axes of the values that are larger than all that is given."""
         if key not in self._extents:
-            _, outputs = self.outputs(key)
-            nodes = reachable(outputs.values())
-            held = varying(nodes)
-            large = amplified(nodes, held)
-            computed = set(forms(outputs.values()).order) if large else set()
-            self._extents[key] = [tuple(held[n]) for n in large if n in computed]
+            self._extents[key] = extents(self.outputs(key)[1].values())
         return self._extents[key]
 
     def ways(self, key: Key) -> list[Schedule] | Prevented:
@@ -185,6 +202,12 @@ class Blocks:
         outputs = {} if alone else compiled._outputs(low, logged=logged, updates=updates)
         return low, outputs | {f"gradient of {n}": low.gradients[n] for n in wanted}
 
+    @property
+    def leaf_axes(self) -> dict[str, tuple[Axis, ...]]:
+        """The axes of outputs that are shaped as what is declared, by name."""
+        declared = self.compiled.program.declared
+        return {f"{what} {d.name}": d.leaf.axes for d in declared for what in ("gradient of", "update")}
+
     def ready(self, key: Key) -> Ready:
         """The function in one piece."""
         wanted, logged, updates, through = key
@@ -198,9 +221,8 @@ class Blocks:
         low, outputs = self.outputs(key)
         compiled = self.compiled
         program = compiled.program
-        axes = {f"{what} {d.name}": d.leaf.axes for d in program.declared for what in ("gradient of", "update")}
         arguments = self.ready(key).function.arguments
-        return streamed(program, low.graph, steps, outputs, arguments, program.name, compiled.ranges, axes)
+        return streamed(program, low.graph, steps, outputs, arguments, program.name, compiled.ranges, self.leaf_axes)
 
 
 def described(prevented: Prevented) -> str:
@@ -246,13 +268,21 @@ class Runner:
     backend: str | None
 
     def __call__(self, *tensors: Tensor) -> tuple[Tensor, ...]:
-        ready = self.blocks.ready(self.key)
-        plan = self.blocks.plan(self.key, dict(zip(ready.function.arguments, tensors, strict=True)), self.budget)
+        plan = self.plan(tensors)
         if plan is None:
-            found = ready.run(*tensors)
-            return found if isinstance(found, tuple) else (found,)
+            return self.whole(tensors)
         fast = through_inductor(self.backend, plan.elements, tensors[0].device)
         return plan.streamed.run(tensors, plan.rows, fast=fast)
+
+    def plan(self, tensors: Sequence[Tensor]) -> Plan | None:
+        """How a call runs in blocks, if it does."""
+        arguments = self.blocks.ready(self.key).function.arguments
+        return self.blocks.plan(self.key, dict(zip(arguments, tensors, strict=True)), self.budget)
+
+    def whole(self, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """A call in one piece."""
+        found = self.blocks.ready(self.key).run(*tensors)
+        return found if isinstance(found, tuple) else (found,)
 
 
 def _peak(made: Streamed, sizes: Mapping[Axis, int], rows: Mapping[Axis, int], like: Tensor) -> int:

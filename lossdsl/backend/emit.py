@@ -239,7 +239,7 @@ class Emitter:
         if all(v.number for v in values) and line.number is not None:
             if node.op.name in ("and", "or"):
                 return Value(line.number.join(v.at(ATOM) for v in values), TERNARY, (), BOOL, True)
-            code = line.number.format(**dict(zip("xyz", (v.at(ATOM) for v in values), strict=False)))
+            code = line.number.format(**dict(zip("xyzw", (v.at(ATOM) for v in values), strict=False)))
             return Value(code, ATOM if code[-1] == ")" else line.level, (), node.kind, True)
         axes = in_order(a for v in values for a in v.axes)
         if node.op.name in ("and", "or"):
@@ -266,14 +266,14 @@ class Emitter:
         opposite = negated(values[0]) if node.op.name == "softplus" else None
         if opposite is not None:
             return Value(f"-F.logsigmoid({opposite.code})", UNARY, axes, REAL)
-        if any(line.template.count("{" + letter + "}") > 1 for letter in "xyz"):
+        if any(line.template.count("{" + letter + "}") > 1 for letter in "xyzw"):
             values = [self.named(v, "value") for v in values]
         if node.op.name in PREAMBLES:
             # The helper, and those that it calls.
             self.helpers.update(h for h in PREAMBLES if f"{h}(" in PREAMBLES[node.op.name])
         level = line.argument if line.level != ATOM or "torch" not in line.template else TERNARY
         texts = [aligned(v, axes, level) for v in values]
-        code = line.template.format(**dict(zip("xyz", texts, strict=False)))
+        code = line.template.format(**dict(zip("xyzw", texts, strict=False)))
         return Value(code, line.level, axes, node.kind)
 
     def _folded(self, node: Node, values: list[Value]) -> Value | None:
@@ -350,7 +350,7 @@ class Emitter:
         x, factor = self.arguments(node.arguments)
         if self.fused or x.number:
             return x
-        x, factor = self.named(x, "value"), self.named(factor, "factor")
+        x, factor = self.named(self.real(x), "value"), self.named(factor, "factor")
         axes = in_order((*x.axes, *factor.axes))
         whole, scale = aligned(x, axes, ATOM), aligned(factor, axes, ATOM)
         return Value(f"{whole}.detach() + {scale} * ({whole} - {whole}.detach())", SUM, axes, REAL)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 
+from lossdsl.backend.large import extents, larger
 from lossdsl.backend.naming import known_names
 from lossdsl.backend.source import Function, function, number_code
 from lossdsl.backend.text import literal, mangled
@@ -150,13 +151,19 @@ class _File:
         lines = [_inside_quotes(line) for line in doc]
         if settings:
             lines += ["", f"Hyperparameters: {', '.join(settings)}."]
-        lines += ["", "Written by lossdsl from:", ""]
+        lines += ["", *self._held_whole(), "Written by lossdsl from:", ""]
         lines += ["    " + _inside_quotes(line) if line else "" for line in program.span.text.splitlines()]
         text = '"""' + "\n".join(lines) + '\n"""\n\nfrom __future__ import annotations\n\n'
         text += "import math\n" if "math." in body else ""
         text += "from typing import Any\n\nimport torch\n"
         text += "import torch.nn.functional as F\n" if re.search(r"\bF\.", body) else ""
         return text + "from torch import Tensor, nn\n"
+
+    def _held_whole(self) -> list[str]:
+        """That nothing runs in blocks here, where that matters."""
+        low = self.lowered
+        large = extents([low.value, *low.terms.values(), *low.metrics.values(), *low.gradients.values()])
+        return [f"It runs in one piece: {larger(large)}.", ""] if large else []
 
     def _shown(self, declared: Declared) -> str:
         if declared.name in self.hypers:

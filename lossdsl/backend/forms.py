@@ -327,7 +327,7 @@ def _raw(order: Sequence[Node], chosen: dict[Node, Form], roots: set[Node]) -> f
     other: set[Node] = set(roots)
     for node in order:
         form = chosen.get(node)
-        if isinstance(form, Reduction) and form.product is not None:
+        if isinstance(form, Reduction) and form.product is not None and form.pair is None:
             other.update((*form.parts, *form.product.below))
         elif form is not None:
             other.update(form.needs)

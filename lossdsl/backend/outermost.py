@@ -56,12 +56,13 @@ def _split(graph: Builder, root: Node) -> tuple[Node, Node]:
 
 
 def _is_count(factor: Node) -> bool:
+    """Whether a factor is one over a count or a sum of weights, and no setting or parameter."""
     exponent = factor.arguments[1] if factor.op.name == "pow" else None
-    return exponent is not None and exponent.is_constant and exponent.value == -1 and not _constant(factor)
+    return exponent is not None and exponent.is_constant and exponent.value == -1 and _counts(factor.arguments[0])
 
 
-def _constant(node: Node) -> bool:
-    return node.is_constant or (bool(node.arguments) and all(_constant(a) for a in node.arguments))
+def _counts(node: Node) -> bool:
+    return node.op.name in ("sum", "mean", "size") or any(_counts(a) for a in node.arguments)
 
 
 def _holds_sum(node: Node) -> bool:

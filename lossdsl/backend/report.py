@@ -11,15 +11,16 @@ import torch
 from torch import Tensor
 
 from lossdsl.backend import choice
+from lossdsl.backend.amounts import shown
 from lossdsl.backend.autograd import Key
 from lossdsl.backend.blocks import STREAM_FROM, Blocks, Plan, described, sizes_of
 from lossdsl.backend.forms import forms, products
 from lossdsl.backend.guards import InputError
+from lossdsl.backend.large import larger
 from lossdsl.graph import Axis
 from lossdsl.streaming.stages import Prevented
 
 _HOW = {"inductor": "through inductor", "eager": "as plain torch code"}
-_SCALES = ((10**15, "PB"), (10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "KB"))
 REFUSED = "refused"
 
 
@@ -95,14 +96,6 @@ class Report:
         return "\n".join(self.lines())
 
 
-def shown(count: int) -> str:
-    """A number of bytes."""
-    for scale, unit in _SCALES:
-        if count >= scale:
-            return f"{count / scale:.1f} {unit}"
-    return f"{count} bytes"
-
-
 def report(blocks: Blocks, tensors: Mapping[str, Tensor], key: Key, budget: int | None, backend: str | None) -> Report:
     """How a call of one kind runs with given tensors, of which only shapes, dtypes and devices are looked at."""
     ready = blocks.ready(key)
@@ -140,8 +133,7 @@ def report(blocks: Blocks, tensors: Mapping[str, Tensor], key: Key, budget: int 
 def _why(plan: Plan | None, made: object, dense: int, budget: int | None) -> str:
     limit = f"the budget of {shown(budget)}" if budget is not None else f"{shown(STREAM_FROM)}, from which blocks pay"
     if plan is not None:
-        large = ", ".join(dict.fromkeys(f"[{', '.join(a.name for a in axes)}]" for axes in plan.large))
-        return f"values of {large} are larger than all inputs, and would take more than {limit}"
+        return f"{larger(plan.large)}, and would take more than {limit}"
     if made is None:
         return "no value is larger than all inputs"
     if isinstance(made, Prevented):

@@ -179,6 +179,9 @@ class Writer:
             lines.append(f"device = {self._device(self._size_lines(text))}")
         if _mentions([text], "wide"):
             real = self._deciding() or self._sizing(self._size_lines(text))
+            if not real and "value" in self.outputs:
+                # The value is a constant of the text, and still one of the inputs' type.
+                real = [self.arguments[n] for n in self.leaves if n.attributes[0].kind == REAL][:1]
             lines.append(f"wide = {f'{real[0]}.dtype' if real and settled else self._wide(real)}")
         return [*self._size_lines(text), *lines, *casts]
 

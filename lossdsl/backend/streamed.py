@@ -77,10 +77,14 @@ class Streamed:
 
     def like(self, given: Mapping[str, Tensor]) -> Tensor:
         """An empty tensor of the dtype and device to compute with."""
+        return torch.empty(0, dtype=self.dtype(given), device=next(iter(given.values())).device)
+
+    def dtype(self, given: Mapping[str, Tensor]) -> torch.dtype:
+        """The dtype to compute with."""
         dtype = torch.float32 if self.real else torch.get_default_dtype()
         for name in self.real:
             dtype = torch.promote_types(dtype, given[name].dtype)
-        return torch.empty(0, dtype=dtype, device=next(iter(given.values())).device)
+        return dtype
 
     def run(self, tensors: Sequence[Tensor], rows: Mapping[Axis, int], *, fast: bool = False) -> tuple[Tensor, ...]:
         """The outputs, with as many places to a block of an axis as `rows` says."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from lossdsl.backend.torch_ops import ATOM, PREAMBLES, PRODUCT, TERNARY, UNARY
+from lossdsl.backend.torch_ops import ATOM, POWER, PREAMBLES, PRODUCT, TERNARY, UNARY
 from lossdsl.graph import Axis
 from lossdsl.graph import in_order as in_order
 
@@ -116,7 +116,8 @@ def negated(value: Value) -> Value | None:
     """The value without the minus sign that it begins with."""
     if value.level < PRODUCT or not value.code.startswith("-"):
         return None
-    level = ATOM if value.level == UNARY else value.level
+    # What a minus sign stands before binds as tightly as it does, or more so: a power does, and needs brackets elsewhere.
+    level = value.level if value.level != UNARY else POWER if " ** " in value.code else ATOM
     return Value(value.code[1:], level, value.axes, value.kind, value.number)
 
 

@@ -1,6 +1,6 @@
 """How each operation is written in torch: one line for each row of the op table.
 
-In a template {x}, {y}, {z} are the arguments, {dim} is one dimension and {dims} are one or several, and {wide} is the
+In a template {x}, {y}, {z}, {w} are the arguments, {dim} is one dimension and {dims} are one or several, and {wide} is the
 dtype in which values are computed. Structure, sums, products, powers and selections are written by
 `lossdsl.backend.emit`, which knows about axes.
 """
@@ -91,6 +91,7 @@ LINES: dict[str, Line] = {
     "logaddexp": Line("torch.logaddexp({x}, {y})"),
     "mix": Line("torch.lerp({z}, {y}, {x})", number="({x}) * ({y}) + (1 - ({x})) * ({z})"),
     "log_mix": Line("torch.logaddexp(torch.log({x}) + {y}, torch.log1p(-{x}) + {z})", argument=SUM),
+    "log_blend": Line("torch.logaddexp(torch.log({x}) + {y}, torch.log({z}) + {w})", argument=SUM),
     "log_any": Line("log_any({x}, {y})"),
     "log_interval": Line("log_interval({x}, {y})"),
     "interval_peak": Line("interval_peak({x}, {y})"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from random import Random
 from typing import Any
 
 import mpmath
@@ -22,6 +23,23 @@ GIVES_INDEX = ("argmax", "argmin", "argsort")
 
 
 @dataclass(frozen=True)
+class Rounding:
+    """Rounds mpmath's numbers to so many binary digits: up or down, as chance has it, where they have more."""
+
+    bits: int
+    chance: Random
+
+    def one(self, x: Any) -> Any:
+        return mpmath.fadd(x, 0, prec=self.bits, rounding=self.chance.choice("ud"))
+
+    def all(self, array: Value) -> Value:
+        result = np.empty(array.shape, dtype=object)
+        for place in np.ndindex(array.shape):
+            result[place] = self.one(array[place])
+        return result
+
+
+@dataclass(frozen=True)
 class Environment:
     """What a graph is evaluated on."""
 
@@ -31,8 +49,8 @@ class Environment:
     """The size of each axis that is not a range or a copy of another."""
     precision: int | None = None
     """Decimal digits, worked with in mpmath; None for float64."""
-    bits: int | None = None
-    """The binary digits that each result is rounded to; None where it keeps all that it is worked with."""
+    rounding: Rounding | None = None
+    """How each result is rounded; None where it keeps all digits that it is worked with."""
 
     @property
     def numbers(self) -> Numbers:
@@ -62,17 +80,6 @@ def evaluate(nodes: Sequence[Node], environment: Environment) -> dict[Node, Valu
         for node in reachable(nodes):
             run.values[node] = run.value(node)
     return run.values
-
-
-def rounded(array: Value, bits: int | None) -> Value:
-    """mpmath's numbers with so many binary digits."""
-    if bits is None:
-        return array
-    result = np.empty(array.shape, dtype=object)
-    with mpmath.workprec(bits):
-        for place in np.ndindex(array.shape):
-            result[place] = +array[place]
-    return result
 
 
 def aligned(value: Value, axes: Sequence[Axis | None], onto: Sequence[Axis | None]) -> Value:
@@ -122,7 +129,8 @@ class _Run:
     def value(self, node: Node) -> Value:
         rule = _RULES.get(node.op.name) or _FAMILIES[node.op.family]
         found = self.numbers.settled(np.asarray(rule(self, node)), node.kind)
-        return rounded(found, self.environment.bits) if node.kind == REAL else found
+        rounding = self.environment.rounding
+        return found if rounding is None or node.kind != REAL else rounding.all(found)
 
     def _argument(self, node: Node, position: int) -> Value:
         """An argument; a condition that an operation takes for a number counts as 0 or 1."""

@@ -43,7 +43,7 @@ def _parsed(op: Op, position: int) -> tuple[Node, list[Leaf], Axis]:
     axis = Axis("K")
     takes = [op.takes[min(i, len(op.takes) - 1)] for i in range(len(op.partials))]
     leaves = [
-        Leaf(name, "input", INT if kind == INT else REAL, (axis,)) for name, kind in zip("xyz", takes, strict=False)
+        Leaf(name, "input", INT if kind == INT else REAL, (axis,)) for name, kind in zip("xyzw", takes, strict=False)
     ]
     graph = Builder()
     return write_out(graph, text, {leaf.name: graph.leaf(leaf) for leaf in leaves}), leaves, axis

@@ -1,4 +1,4 @@
-"""What rounding alone makes of a text: each of its steps exact, then rounded to the digits of a floating-point type.
+"""What rounding alone makes of a text: each of its steps exact, then rounded up or down to the digits of a floating-point type.
 
 Exponents have any size, so nothing overflows. How far a result lies from the exact one then says how well the
 text itself is conditioned, step by step: a difference of two numbers that are almost equal, or a rank among values
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from random import Random
 from typing import Any
 
 import mpmath
@@ -16,7 +17,7 @@ import numpy as np
 
 from lossdsl.program import Program
 from lossdsl.reference.binding import Binding, Given
-from lossdsl.reference.interpreter import evaluate
+from lossdsl.reference.interpreter import Rounding, evaluate
 from lossdsl.reference.numbers import Value
 from lossdsl.reference.slopes import slopes_of
 
@@ -28,15 +29,19 @@ def rounded_reference(
     given: Mapping[str, Any],
     names: Sequence[str],
     bits: int,
+    seed: int,
     *,
     hypers: Mapping[str, Any] | None = None,
     state: Mapping[str, Any] | None = None,
     draws: Mapping[str, Any] | None = None,
     step: int = 0,
 ) -> dict[str, Value]:
-    """The value, under the empty name, and the gradients by some inputs, with each step rounded to so many bits."""
+    """The value, under the empty name, and the gradients by some inputs, with each step rounded to so many bits.
+
+    What is exact in these digits stays so; whether anything else becomes a little larger or smaller depends on the seed.
+    """
     binding = Binding(program, Given(given, hypers or {}, state or {}, draws or {}, step))
-    environment = replace(binding.environment(_DIGITS), bits=bits)
+    environment = replace(binding.environment(_DIGITS), rounding=Rounding(bits, Random(seed)))
     root = program.minimize
     assert root is not None
     values = evaluate([root], environment)

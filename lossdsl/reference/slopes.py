@@ -17,7 +17,7 @@ import numpy as np
 
 from lossdsl.graph import BOOL, Node, reachable
 from lossdsl.ops import Leaf
-from lossdsl.reference.interpreter import Environment, aligned, flattened, picked, spread
+from lossdsl.reference.interpreter import Environment, Rounding, aligned, flattened, picked, spread
 from lossdsl.reference.numbers import FUNCTIONS, Value
 from lossdsl.reference.partials import partial
 
@@ -26,18 +26,17 @@ Slopes: TypeAlias = dict[int, Any]
 
 def slopes_of(root: Node, leaf: Leaf, values: dict[Node, Value], environment: Environment) -> Slopes:
     """The slopes of the scalar `root` by the places of `leaf`, counted with its last axis fastest."""
-    run = _Run(leaf, values, environment)
+    run, rounding = _Run(leaf, values, environment), environment.rounding
     with environment.numbers.working():
         for node in reachable([root]):
             slopes = None if node.op.step or node.kind == BOOL else run.slopes(node)
             if slopes is not None:
-                run.found[node] = _each(lambda s: _rounded(s, environment.bits), slopes) if environment.bits else slopes
+                run.found[node] = slopes if rounding is None else _each(lambda s: _rounded(s, rounding), slopes)
     return dict(run.found[root][()]) if root in run.found else {}
 
 
-def _rounded(slopes: Slopes, bits: int | None) -> Slopes:
-    with mpmath.workprec(bits):
-        return {place: +slope for place, slope in slopes.items()}
+def _rounded(slopes: Slopes, rounding: Rounding) -> Slopes:
+    return {place: rounding.one(slope) for place, slope in slopes.items()}
 
 
 def combined(parts: Iterable[tuple[Any, Slopes]]) -> Slopes:

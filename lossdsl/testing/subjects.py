@@ -118,13 +118,14 @@ class Subject:
         )
         return np.array([float(x) for x in np.asarray(found).flat]).reshape(np.shape(found))
 
-    def rounded(self, data: Data, bits: int) -> Results:
+    def rounded(self, data: Data, bits: int, seed: int) -> Results:
         """The value and gradients by the reference, each of whose steps is rounded to so many bits."""
         return rounded_reference(
             self.program,
             data.inputs,
             self.learners,
             bits,
+            seed,
             hypers=data.hypers,
             state=data.state,
             draws=data.draws,

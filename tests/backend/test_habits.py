@@ -293,6 +293,15 @@ def test_reductions() -> None:
         example("lm", reduction="none")
 
 
+def test_reductions_of_a_plain_mean() -> None:
+    text = "loss scaled { input x: real[B]\n learn t: real = 4\n minimize mean[B](x^2) / t }"
+    x = torch.tensor([1.0, 2.0, 4.0], requires_grad=True)
+    each = lossdsl.compile(text, reduction="none")(x)
+    torch.testing.assert_close(each, torch.tensor([0.25, 1.0, 4.0]))
+    torch.testing.assert_close(torch.autograd.grad(each.sum(), x)[0], torch.tensor([0.5, 1.0, 2.0]))
+    torch.testing.assert_close(lossdsl.compile(text, reduction="sum")(x), torch.tensor(5.25))
+
+
 def test_layout_and_packs() -> None:
     images = torch.randn(2, 5, 3, 4, dtype=torch.float64, requires_grad=True)
     target = torch.randint(0, 5, (2, 3, 4))

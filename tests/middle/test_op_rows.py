@@ -63,6 +63,7 @@ MEANINGS: dict[str, Callable[..., Any]] = {
     "gap": lambda x, y: x - y,
     "logaddexp": lambda x, y: math.log(math.exp(x) + math.exp(y)),
     "log_mix": lambda w, x, y: x + math.log1p((1 - w) * math.expm1(y - x)),
+    "log_blend": lambda a, x, b, y: math.log(a * math.exp(x) + b * math.exp(y)),
     "log_any": lambda n, x: (
         math.log1p(-((-math.expm1(x)) ** n)) if x > -0.7 else math.log(-math.expm1(n * math.log1p(-math.exp(x))))
     ),

@@ -10,6 +10,11 @@ TWO = {"x": ("real[B]", spread(high=2.3)), "y": ("real[B]", spread(high=2.3))}
 WEIGHTED = {"x": ("real[B]", spread()), "w": ("real[B]", lambda d, n: d.uniform(0.5, 2, n))}
 LABELLED = {"x": ("real[B]", spread()), "y": ("real[B] where 0 <= y <= 1", lambda d, n: d.integers(0, 2, n))}
 
+SHARES = {
+    "a": ("real[B] where a >= 0", lambda d, n: np.where(d.random(n) < 0.3, 0.0, d.uniform(0.5, 2, n))),
+    "b": ("real[B] where b >= 0", lambda d, n: d.uniform(0.5, 2, n)),
+}
+
 VARIATIONS = (
     Row("bits of a softmax", CLASSES, "-log2(softmax[C](x)[C = t])"),
     Row("decimal log of a sum", {"x": ("real[B, C]", logits(5, 300.0))}, "log10(sum[C](exp(x)))"),
@@ -149,4 +154,19 @@ VARIATIONS = (
     ),
     Row("multi-similarity", {"x": ("real[B, C]", logits(4, 10.0))}, "log(1 + sum[C](exp(40 * (x - 0.5)))) / 40"),
     Row("probability of a logarithm", {"p": ("real[B] where 0 < p < 1", probabilities())}, "-log(1 - p) - log(p)"),
+    Row(
+        "weighted sum of probabilities",
+        {**CLASSES, **SHARES, "z": ("real[B, C]", logits(5))},
+        "-log(a * softmax[C](x)[C = t] + b * softmax[C](z)[C = t])",
+    ),
+    Row(
+        "weighted sum of exponentials",
+        {**WIDE, **SHARES, "y": ("real[B]", spread(high=2.5))},
+        "log(b * exp(x) + a * exp(y))",
+    ),
+    Row(
+        "weighted sum of a logistic and an exponential",
+        {**WIDE, **SHARES, "y": ("real[B]", spread(high=2.5))},
+        "log(a * sigmoid(x) + b * exp(y))",
+    ),
 )

@@ -141,16 +141,6 @@ def test_backward_twice() -> None:
     same(second, tuple(2 * g for g in expected))
 
 
-def test_second_derivatives() -> None:
-    small, dense = both()
-    tensors = given()
-    found = []
-    for module in (small, dense):
-        (first,) = torch.autograd.grad(module(**tensors), tensors["hidden"], create_graph=True)
-        found.append(gradients(tensors, first.square().sum()))
-    same(*found)
-
-
 def test_a_value_for_each_item() -> None:
     text = loss("minimize mean[T where next != -100 else 0](-log_softmax[V](logits)[V = next])")
     small = lossdsl.compile(text, backend="eager", reduction="none", memory_budget=BUDGET)

@@ -149,7 +149,7 @@ def _function(name: str) -> dict[str, object]:
     if found is None:
         op = OPS[name]
         axes = "" if op.family in ("elementwise", "structure") else "[K]"
-        values = ", ".join("xyz"[: op.arity]) if op.arity is not None else "x, y, ..."
+        values = ", ".join("xyzw"[: op.arity]) if op.arity is not None else "x, y, ..."
         signature = f"{name}{axes}({values})"
         group = f"built in, {op.family}"
         return {
