@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import torch
@@ -67,11 +68,18 @@ class Job:
             self.alone = self.in_blocks(Key(self.wanted, False, False))
         self.places = tuple(self.names.index(n) for n in self.wanted)
         self.order = tuple(self.names.index(n) for n in ready.function.arguments)
+        self.straight = self.order == tuple(range(len(self.names)))
+        """Whether the function takes all tensors, in the order in which they are passed."""
+        places = (1 + self.wanted.index(n) if n in self.wanted else 0 for n in self.names)
+        self.spread: Callable[[tuple[Tensor | None, ...]], tuple[Tensor | None, ...]] = itemgetter(0, *places)
+        """From None and the gradients, what backward returns: for the job itself, and for each tensor."""
         # Traced code computes all gradients that could be asked for: those of logged terms would hold large values.
         self.terms = len(self.compiled.program.terms) if self.logged and not self.traced else 0
         """How many logged terms have gradients."""
         self.alike: list[bool] | None = None
         """Where all calls are alike: which gradients are their own memory, once that is known."""
+        self.plain = False
+        """Whether all of them are, and are such as their tensors want, on a CPU: then backward may hand them on."""
 
     def repeated(self, run: Any) -> Job:
         """The same for calls with tensors that are all alike, by a function that may count on that."""
@@ -156,6 +164,8 @@ class Fused(torch.autograd.Function):
                 ctx.dtypes = [tensors[i].dtype for i in job.places]
                 if job.alike is not None:
                     job.alike = ctx.owned
+                    same = all(g.dtype is dtype for g, dtype in zip(gradients, ctx.dtypes, strict=True))
+                    job.plain = same and all(ctx.owned) and outputs[0].device.type == "cpu"
         if len(outputs) > 1:
             ctx.mark_non_differentiable(*outputs[1 + job.terms :])
         return outputs
@@ -167,15 +177,12 @@ class Fused(torch.autograd.Function):
         kept: tuple[Tensor, ...] | None = getattr(ctx, "gradients", None)
         if kept is not None and above is not None and len(upstream) == 1 and not torch.is_grad_enabled():
             ctx.gradients = None
-            result: list[Tensor | None] = [None] * (1 + len(job.names))
-            scaled = _scaled(kept, ctx.owned, above)
-            for place, gradient, dtype in zip(job.places, scaled, ctx.dtypes, strict=True):
-                result[1 + place] = gradient if gradient.dtype is dtype else gradient.to(dtype)
-            return tuple(result)
-        return _general(ctx, job, upstream)
+            pairs = zip(_scaled(kept, ctx.owned, above), ctx.dtypes, strict=True)
+            return job.spread((None, *[g if g.dtype is dtype else g.to(dtype) for g, dtype in pairs]))
+        return general(ctx, job, upstream)
 
 
-def _general(ctx: Any, job: Job, upstream: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
+def general(ctx: Any, job: Job, upstream: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
     """Backward with gradients that forward has not kept, or through logged terms, or to be derived once more."""
     saved = ctx.saved_tensors
     tensors = _named(job, saved[: len(job.names)])

@@ -12,35 +12,81 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
-from lossdsl.backend.autograd import Fused, Job, transformed
+from lossdsl.backend.autograd import Fused, Job, general
 from lossdsl.backend.inductor import Graphs
 from lossdsl.backend.validate import Limits, check_index, limits
 from lossdsl.graph import Axis
 
+try:
+    from torch._C._dynamo.guards import TensorGuards
+except ImportError:  # It is torch's own, and may go; calls are then known by `kind_of_call` alone.
+    TensorGuards = None  # type: ignore[assignment,misc]
+
 if TYPE_CHECKING:
     from lossdsl.module import LossModule
 
+
+class Again(torch.autograd.Function):
+    """`Fused` for calls whose gradients backward may hand on: what else it has to ask, calls before have answered."""
+
+    @staticmethod
+    def forward(ctx: Any, job: Job, *tensors: Tensor) -> Tensor:
+        value: Tensor
+        value, *ctx.gradients = job.run(*tensors) if job.straight else job.main(tensors)
+        ctx.job = job
+        ctx.save_for_backward(*tensors)
+        return value
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        job: Job = ctx.job
+        gradients: list[Tensor] | None = ctx.gradients
+        ctx.gradients = None
+        if gradients is None or _grad_enabled():
+            return general(ctx, job, (upstream,))
+        if upstream.item() != 1:
+            for gradient in gradients:
+                gradient.mul_(upstream)
+        return job.spread((None, *gradients))
+
+
 # Past what `apply` itself does for function transforms, under which no call is taken for one like before.
 _apply = super(torch.autograd.Function, Fused).apply
+_again = super(torch.autograd.Function, Again).apply
 
 MOST = 64
 """Kinds of calls that a module remembers."""
+Surroundings = tuple[object, ...]
+# What is asked at each call, without the attributes and functions of torch on the way to it.
+_transforms, _modes, _functions = (
+    torch._C._are_functorch_transforms_active,
+    torch._C._len_torch_dispatch_stack,
+    torch._C._len_torch_function_stack,
+)
+_grad_enabled, _threads, _default_dtype, _deterministic = (
+    torch.is_grad_enabled,
+    torch.get_num_threads,
+    torch.get_default_dtype,
+    torch._C._get_deterministic_algorithms,
+)
 _PLAIN = (Tensor, torch.nn.Parameter)
 _STRIDED = torch.strided
 
 
-def kind_of_call(tensors: Sequence[Any], options: tuple[object, ...]) -> tuple[Any, ...] | None:
-    """All that decides how a call runs, the data excepted; None where that is more than can be seen here."""
-    if transformed() or torch._C._len_torch_dispatch_stack() or torch._C._len_torch_function_stack():
+def surroundings(backend: str | None, budget: int | None) -> Surroundings | None:
+    """All but its tensors that decides how a call runs; None where that is more than can be seen here."""
+    if _transforms() or _modes() or _functions() or forward_ad._current_level >= 0:
         return None
-    found: list[Any] = [
-        options,
-        torch.is_grad_enabled(),
-        torch.get_num_threads(),
-        torch.get_default_dtype(),
-        torch.are_deterministic_algorithms_enabled(),
-    ]
+    return backend, budget, _grad_enabled(), _threads(), _default_dtype(), _deterministic()
+
+
+def kind_of_call(tensors: Sequence[Any], around: Surroundings | None) -> tuple[Any, ...] | None:
+    """All that decides how a call runs, the data excepted; None where that is more than can be seen here."""
+    if around is None:
+        return None
+    found: list[Any] = [around]
     for t in tensors:
         if type(t) not in _PLAIN or t.layout is not _STRIDED or t.is_neg():
             return None
@@ -48,7 +94,21 @@ def kind_of_call(tensors: Sequence[Any], options: tuple[object, ...]) -> tuple[A
     return None if not tensors or torch.is_autocast_enabled(tensors[0].device.type) else tuple(found)
 
 
-@dataclass(frozen=True)
+class Likeness:
+    """Says of calls whether they are of the kind of a given one: no more often than `kind_of_call`, in a tenth of its time."""
+
+    def __init__(self, tensors: Sequence[Tensor], around: Surroundings | None) -> None:
+        self._around = around
+        self._count = len(tensors)
+        # Without a word on which dimensions may change, all are compared.
+        self._alike = TensorGuards(*tensors, dynamic_dims_sizes=None, dynamic_dims_strides=None).check
+
+    def fits(self, tensors: Sequence[Any], around: Surroundings | None) -> bool:
+        """Whether a call is of that kind."""
+        return around == self._around and len(tensors) == self._count and self._alike(*tensors)
+
+
+@dataclass(eq=False)
 class Repeat:
     """How a call of one kind runs."""
 
@@ -58,15 +118,31 @@ class Repeat:
     """Packs: the place of the tensor, and the first and last dimension that become one."""
     indices: tuple[tuple[int, Limits], ...]
     """The indices that are looked at, and where they must lie."""
+    likeness: Likeness | None = None
+
+    def fits(self, tensors: Sequence[Any], around: Surroundings | None) -> bool:
+        """Whether another call is of this kind."""
+        return self.likeness is not None and self.likeness.fits(tensors, around)
+
+    def likened(self, tensors: Sequence[Tensor], around: Surroundings | None) -> Repeat:
+        """The same, which `fits` calls like one with these tensors."""
+        if self.likeness is None and TensorGuards is not None:
+            self.likeness = Likeness(tensors, around)
+        return self
 
     def __call__(self, tensors: list[Tensor]) -> Tensor:
         for place, first, last in self.flattened:
             tensors[place] = tensors[place].flatten(first, last)
         for place, inside in self.indices:
             check_index(self.name, inside, tensors[place])
-        if not self.job.wanted:
-            return self.job.main(tensors)[0]
-        value: Tensor = _apply(self.job, *tensors)[0]  # type: ignore[no-untyped-call]
+        value: Tensor
+        job = self.job
+        if job.plain:
+            value = _again(job, *tensors)  # type: ignore[no-untyped-call]
+        elif job.wanted:
+            (value,) = _apply(job, *tensors)  # type: ignore[no-untyped-call]
+        else:
+            value = job.main(tensors)[0]
         return value
 
 

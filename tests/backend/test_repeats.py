@@ -12,7 +12,7 @@ from torch import Tensor
 
 import lossdsl
 from lossdsl.backend.guards import InputError
-from lossdsl.backend.repeats import MOST
+from lossdsl.backend.repeats import MOST, Likeness, kind_of_call, surroundings
 
 WEIGHTED = """loss weighted {
   input x: real[B, C]
@@ -104,6 +104,51 @@ def test_calls_of_every_kind_in_turn(backend: str) -> None:
             agrees(loss, make(), upstream=-3.0)
 
 
+def test_a_likeness_knows_calls_as_their_kinds_do() -> None:
+    calls = [make() for make in KINDS.values()]
+    around = surroundings(None, None)
+    for first in calls:
+        if kind_of_call(first, around) is None:
+            continue
+        likeness = Likeness(first, around)
+        for other in calls:
+            alike = kind_of_call(other, around) == kind_of_call(first, around)
+            # Where one tensor is given twice torch says no, and kinds are compared.
+            assert likeness.fits(other, around) == (alike and other[0] is not other[1])
+            assert not likeness.fits(other[:2], around)
+            with torch.no_grad():
+                assert not likeness.fits(other, surroundings(None, None))
+            with torch.autocast("cpu"):
+                assert not likeness.fits(other, surroundings(None, None))
+
+
+@pytest.mark.parametrize("calls", [1, 2, 3, 4])
+def test_a_backward_may_be_run_again_and_derived_after_any_number_of_calls(calls: int) -> None:
+    loss = lossdsl.compile(WEIGHTED, backend="eager")
+    x, y, t = inputs()
+    formula = weighted(x, y, t, loss.scale.detach())
+    expected = torch.autograd.grad(formula, x, retain_graph=True)[0]
+    for _ in range(calls):
+        value = loss(x, y, t)
+    for upstream in (1.0, -3.0, 1.0):
+        (found,) = torch.autograd.grad(value, x, torch.tensor(upstream), retain_graph=True)
+        torch.testing.assert_close(found, upstream * expected)
+    first, theirs = (torch.autograd.grad(v, x, create_graph=True)[0] for v in (value, formula))
+    torch.testing.assert_close(*(torch.autograd.grad(g.square().sum(), x)[0] for g in (first, theirs)))
+
+
+def test_a_change_in_place_before_backward_is_noticed_where_it_matters() -> None:
+    loss = lossdsl.compile(WEIGHTED, backend="eager")
+    x, y, t = inputs()
+    for _ in range(4):
+        value = loss(x, y, t)
+    expected = torch.autograd.grad(value, x, retain_graph=True)[0]
+    y.add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        torch.autograd.grad(value, x)
+    assert not torch.allclose(torch.autograd.grad(loss(x, y, t), x)[0], expected)
+
+
 @BACKENDS
 def test_the_data_may_change(backend: str) -> None:
     loss = lossdsl.compile(WEIGHTED, backend=backend)
@@ -156,7 +201,8 @@ def test_a_copy_goes_its_own_way() -> None:
 def test_without_gradients_and_under_transforms_and_autocast() -> None:
     loss = lossdsl.compile(WEIGHTED, backend="eager")
     x, y, t = inputs()
-    agrees(loss, [x, y, t])
+    for _ in range(4):
+        agrees(loss, [x, y, t])
     (expected,) = torch.autograd.grad(loss(x, y, t), x)
     with torch.no_grad():
         assert not loss(x, y, t).requires_grad
