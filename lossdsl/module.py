@@ -74,7 +74,6 @@ class LossModule(nn.Module):
         self._changes = compiled.changes
         self._jobs: dict[tuple[Any, ...], Job] = {}
         self._known: dict[tuple[Any, ...] | None, Repeat] = {}
-        self._latest: Repeat | None = None
 
     # What it is made of
 
@@ -253,15 +252,9 @@ class LossModule(nn.Module):
         if kwargs or self.validate or self._unsized or not self._repeats or torch.compiler.is_compiling():
             return self._evaluated(args, kwargs, logged=self.validate)[0]
         tensors = [*args, *[getattr(self, attribute) for attribute in self._held.values()]]
-        around, latest = surroundings(self.backend, self.memory_budget), self._latest
-        if latest is not None and latest.fits(tensors, around):
-            return latest(tensors)
-        kind = kind_of_call(tensors, around)
+        kind = kind_of_call(tensors, surroundings(self.backend, self.memory_budget))
         known = self._known.get(kind)
-        if known is None:
-            return self._evaluated(args, kwargs, logged=False, kind=kind)[0]
-        self._latest = known.likened(tensors, around)
-        return known(tensors)
+        return known(tensors) if known is not None else self._evaluated(args, kwargs, logged=False, kind=kind)[0]
 
     def with_terms(self, *args: Any, **kwargs: Any) -> tuple[Tensor, dict[str, Tensor]]:
         """The value, and the terms and metrics by name."""
@@ -466,7 +459,7 @@ class LossModule(nn.Module):
     def __getstate__(self) -> dict[str, Any]:
         """Without what is made from the text: a pickle keeps the text and compiles again."""
         kept = {name: value for name, value in self.__dict__.items() if name not in _DERIVED}
-        return {**kept, "_jobs": {}, "_known": {}, "_latest": None}
+        return {**kept, "_jobs": {}, "_known": {}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)

@@ -19,11 +19,6 @@ from lossdsl.backend.inductor import Graphs
 from lossdsl.backend.validate import Limits, check_index, limits
 from lossdsl.graph import Axis
 
-try:
-    from torch._C._dynamo.guards import TensorGuards
-except ImportError:  # It is torch's own, and may go; calls are then known by `kind_of_call` alone.
-    TensorGuards = None  # type: ignore[assignment,misc]
-
 if TYPE_CHECKING:
     from lossdsl.module import LossModule
 
@@ -94,21 +89,7 @@ def kind_of_call(tensors: Sequence[Any], around: Surroundings | None) -> tuple[A
     return None if not tensors or torch.is_autocast_enabled(tensors[0].device.type) else tuple(found)
 
 
-class Likeness:
-    """Says of calls whether they are of the kind of a given one: no more often than `kind_of_call`, in a tenth of its time."""
-
-    def __init__(self, tensors: Sequence[Tensor], around: Surroundings | None) -> None:
-        self._around = around
-        self._count = len(tensors)
-        # Without a word on which dimensions may change, all are compared.
-        self._alike = TensorGuards(*tensors, dynamic_dims_sizes=None, dynamic_dims_strides=None).check
-
-    def fits(self, tensors: Sequence[Any], around: Surroundings | None) -> bool:
-        """Whether a call is of that kind."""
-        return around == self._around and len(tensors) == self._count and self._alike(*tensors)
-
-
-@dataclass(eq=False)
+@dataclass(frozen=True)
 class Repeat:
     """How a call of one kind runs."""
 
@@ -118,17 +99,6 @@ class Repeat:
     """Packs: the place of the tensor, and the first and last dimension that become one."""
     indices: tuple[tuple[int, Limits], ...]
     """The indices that are looked at, and where they must lie."""
-    likeness: Likeness | None = None
-
-    def fits(self, tensors: Sequence[Any], around: Surroundings | None) -> bool:
-        """Whether another call is of this kind."""
-        return self.likeness is not None and self.likeness.fits(tensors, around)
-
-    def likened(self, tensors: Sequence[Tensor], around: Surroundings | None) -> Repeat:
-        """The same, which `fits` calls like one with these tensors."""
-        if self.likeness is None and TensorGuards is not None:
-            self.likeness = Likeness(tensors, around)
-        return self
 
     def __call__(self, tensors: list[Tensor]) -> Tensor:
         for place, first, last in self.flattened:

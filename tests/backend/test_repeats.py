@@ -12,7 +12,7 @@ from torch import Tensor
 
 import lossdsl
 from lossdsl.backend.guards import InputError
-from lossdsl.backend.repeats import MOST, Likeness, kind_of_call, surroundings
+from lossdsl.backend.repeats import MOST
 
 WEIGHTED = """loss weighted {
   input x: real[B, C]
@@ -102,24 +102,6 @@ def test_calls_of_every_kind_in_turn(backend: str) -> None:
         for make in KINDS.values():
             agrees(loss, make())
             agrees(loss, make(), upstream=-3.0)
-
-
-def test_a_likeness_knows_calls_as_their_kinds_do() -> None:
-    calls = [make() for make in KINDS.values()]
-    around = surroundings(None, None)
-    for first in calls:
-        if kind_of_call(first, around) is None:
-            continue
-        likeness = Likeness(first, around)
-        for other in calls:
-            alike = kind_of_call(other, around) == kind_of_call(first, around)
-            # Where one tensor is given twice torch says no, and kinds are compared.
-            assert likeness.fits(other, around) == (alike and other[0] is not other[1])
-            assert not likeness.fits(other[:2], around)
-            with torch.no_grad():
-                assert not likeness.fits(other, surroundings(None, None))
-            with torch.autocast("cpu"):
-                assert not likeness.fits(other, surroundings(None, None))
 
 
 @pytest.mark.parametrize("calls", [1, 2, 3, 4])
