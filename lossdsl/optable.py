@@ -340,7 +340,7 @@ _PAIRS = (
                  "sigmoid(log(x) - log1p(-x) + (y - z))", "sigmoid(log1p(-x) - log(x) + (z - y))"),
        latex=r"\log({x}\,e^{{{y}}} + (1 - {x})\,e^{{{z}}})"),
     # The logarithm of a sum of two exponentials with weights, either of which may be 0.
-    Op(name="log_blend", family="elementwise", arity=4, takes=("number",),
+    Op(name="log_blend", family="elementwise", arity=4, takes=("number",), visible=False,
        domain=(NONNEGATIVE, REALS, NONNEGATIVE, REALS),
        numpy=lambda np, x, y, z, w: np.logaddexp(np.log(x) + y, np.log(z) + w),
        mpmath=lambda mp, x, y, z, w: mp.log(x * mp.exp(y) + z * mp.exp(w)),
