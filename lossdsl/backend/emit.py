@@ -6,6 +6,7 @@ another. What is used once and is short stands inside the expression that uses i
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -237,6 +238,8 @@ class Emitter:
         if folded is not None:
             return folded
         if all(v.number for v in values) and line.number is not None:
+            if node.op.name == "log" and values[0].exact == 0:
+                return constant(-math.inf, REAL)  # Python's math.log would raise.
             if node.op.name in ("and", "or"):
                 return Value(line.number.join(v.at(ATOM) for v in values), TERNARY, (), BOOL, True)
             code = line.number.format(**dict(zip("xyzw", (v.at(ATOM) for v in values), strict=False)))
