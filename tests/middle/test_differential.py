@@ -40,7 +40,6 @@ KNOWN_FAULTS = {
     8163: "the gradient through an exponential of i1 that float64 cannot hold",
     9599: "the gradient at a value that float32 cannot hold",
     9699: "a gradient of 0 that is a difference of two computed numbers",
-    10999: "the gradient of a divergence of two distributions that are nearly equal",
     11607: "the skewness of a hyperbolic sine that float32 cannot hold",
     13055: "a divergence of values that float64 cannot hold",
     14175: "the gradient of a computed difference is 0.5 % off in float32",
