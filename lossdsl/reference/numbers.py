@@ -24,7 +24,7 @@ Value: TypeAlias = npt.NDArray[Any]
 
 _SPECIAL_DIGITS = 30
 """The digits in which functions that numpy lacks are computed for float64."""
-_HUGE = 100_000
+_HUGE = 5_000
 """The binary exponent from which an argument of an exponential counts as infinite."""
 _FIRST_DIGITS, _MORE_DIGITS = 60, (150, 400, 1600)
 """400 digits hold the difference from 1 of everything that float64 can tell from 0."""
