@@ -35,18 +35,19 @@ KNOWN_FAULTS = {
     2475: "the square of a log_ndtr near 0 underflows under a root over segments",
     2669: "the gradient of a product of probabilities that underflow",
     2739: "a gamma function that float32 cannot hold, inside of a sine",
+    3019: "a sine of a gamma function that float64 cannot hold",
     4539: "the logit of a probability that is 1 in float32",
     6573: "the asinh of a gamma function that float32 cannot hold",
     8163: "the gradient through an exponential of i1 that float64 cannot hold",
-    9599: "the gradient at a value that float32 cannot hold",
-    9699: "a gradient of 0 that is a difference of two computed numbers",
+    9599: "a gradient that is not a number in float32; not looked into",
+    9699: "a gradient of 0 that is 2e-8 in float32; not looked into",
     11607: "the skewness of a hyperbolic sine that float32 cannot hold",
-    13055: "a divergence of values that float64 cannot hold",
-    14175: "the gradient of a computed difference is 0.5 % off in float32",
+    13055: "a value that is not a number; not looked into",
+    14175: "a gradient that is 0.5 % off in float32; not looked into",
     15725: "the skewness of equal numbers is 0 over 0",
     16179: "the derivative of a gamma function where it is of an exponential of exponentials",
     16783: "a hyperbolic tangent of an infinite difference",
-    16863: "a gradient of 0 that is a difference of two computed numbers",
+    16863: "a gradient of 0 that is 1e-6 in float32; not looked into",
 }
 """Random programs that are not computed right yet, of the first 17,600, and what is known of each."""
 
@@ -83,8 +84,8 @@ def run_exported(subject: Subject, sample: Sample) -> Results:
     gradients = {n: torch.zeros_like(t) if g is None else g for (n, t), g in zip(learns.items(), found, strict=True)}
     written.generator = torch.Generator().manual_seed(sample.number)
     with torch.no_grad():
-        # What depends on no input has torch's default dtype. Where both are NaN the comparison with the reference says so.
-        close = {"rtol": 1e-9, "atol": 1e-12, "equal_nan": True, "check_dtype": False}
+        # Where both are NaN the comparison with the reference says so.
+        close = {"rtol": 1e-9, "atol": 1e-12, "equal_nan": True}
         torch.testing.assert_close(written(**given), value.detach(), **close)
     return {"": value.detach().numpy(), **{n: g.numpy() for n, g in gradients.items()}}
 
